@@ -1,0 +1,66 @@
+"""What every checkpoint family must answer. One family, one file, one line in `registry.FAMILIES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from jepa_core.types import CheckpointInfo, LoadReport, MaskSet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Progress = Callable[[float, str], None]
+"""fraction 0..1 of the work, and what is being done, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one masked prediction gave. All float32 or the model's own dtype, on its device."""
+
+    predicted: Tensor  # (B, Nt, D), order of the target indices
+    target: Tensor  # (B, Nt, D), target encoder, already layer-normed as the family prescribes
+    context: Tensor  # (B, Nc, D), context encoder output of the context tokens only
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A rollout in progress; families subclass it with their own history."""
+
+    latent: Tensor  # (K, N, D)
+
+
+class JepaModel(Protocol):
+    """One loaded checkpoint. Lives in the engine process only; never crosses a pipe."""
+
+    info: CheckpointInfo
+    report: LoadReport
+
+    @classmethod
+    def recognises(cls, keys: frozenset[str], config: Mapping[str, object]) -> bool:
+        """Do these tensor names (prefixes stripped, 'encoder/…', 'predictor/…') and this config belong here?"""
+        ...
+
+    def grid(self, n_frames: int) -> tuple[int, int, int]:
+        """(T', H', W') of the tokens of a clip of `n_frames` frames at the input size."""
+        ...
+
+    def encode(self, clip: Tensor) -> Tensor:
+        """(B, C, T, H, W) normalised → (B, N, D) target latents, layer-normed as the family prescribes."""
+        ...
+
+    def predict(self, clip: Tensor, masks: MaskSet) -> Prediction:
+        """Masked prediction. The context encoder runs on the context tokens only.
+
+        clip (B, C, T, H, W) normalised. Several target masks are predicted one by one and concatenated.
+        """
+        ...
+
+    def begin(self, clip: Tensor, state: Tensor | None, candidates: int) -> Memory:
+        """Start an action rollout. Raises NotAble where the family takes no actions."""
+        ...
+
+    def step(self, memory: Memory, action: Tensor) -> Memory:
+        """One step of a rollout: action (K, A) → memory with .latent (K, N, D). Raises NotAble likewise."""
+        ...

@@ -1,0 +1,156 @@
+"""Everything that crosses the pipe between the window's process and the engine process.
+
+Small frozen objects; pixels never travel here, only the number of the ring slot they lie in. Needs no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from jepa_core.errors import ConsoleError
+from jepa_core.types import CheckpointInfo, Inspection, LoadReport, MaskRule
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How looks are made. Set once per load; the mask rule can change at any time."""
+
+    device: str = "auto"  # "auto" | "cpu" | "cuda:N"
+    dtype: str = "auto"  # "auto" | "float32" | "bfloat16" | "float16"
+    clip_frames: int = 16  # at most; the checkpoint's own number where that is smaller
+    stride: int = 0  # source frames between looks, 0 = the tubelet
+    metric: str = "l1"
+    mask: MaskRule = field(default_factory=MaskRule)
+    threads: int = 0  # torch intra-op threads, 0 = torch's default
+    delay_ms: tuple[int, int] = (0, 0)  # drill: wait this long at random (seeded) before every look
+    reads_barcode: bool = False  # drill: decode the barcode of the newest frame into signals["barcode"]
+
+
+# --- to the engine -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LoadCheckpoint:
+    path: str
+    config: str | None  # params.yaml or config.json; None = look beside the file
+    options: EngineOptions
+
+
+@dataclass(frozen=True, slots=True)
+class CancelLoad:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadCheckpoint:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class AttachRing:
+    """Pixels of the coming frames lie in this shared memory. A new source may bring a new ring."""
+
+    name: str
+    slots: int
+    slot_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHere:
+    """A frame lies in a ring slot. The engine answers Released(slot) when it no longer needs the pixels."""
+
+    slot: int
+    shape: tuple[int, int, int]
+    seq: int
+    index: int
+    t_ns: int
+    received_ns: int
+    error_ns: int
+    pts_ns: int
+    source: str
+    must_answer: bool = False  # lossless: look if one is due, then answer FrameDone(seq)
+
+
+@dataclass(frozen=True, slots=True)
+class SetMask:
+    rule: MaskRule
+
+
+@dataclass(frozen=True, slots=True)
+class ResetClip:
+    """The source changed or jumped: forget the frames so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopEngine:
+    pass
+
+
+# --- from the engine ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    fraction: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    info: CheckpointInfo
+    report: LoadReport
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    error: ConsoleError  # a CheckpointError carries its report
+
+
+@dataclass(frozen=True, slots=True)
+class LoadCancelled:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    inspection: Inspection
+
+
+@dataclass(frozen=True, slots=True)
+class FrameDone:
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """Once a second, from a thread of its own: a slow look is not a dead engine."""
+
+    rss_bytes: int
+    device_bytes: int
+    clip_frames: int  # frames in the clip now
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFault:
+    """The engine lives on; this look or this load did not."""
+
+    error: ConsoleError
+
+
+@dataclass(frozen=True, slots=True)
+class EngineDown:
+    """Said by the supervisor, in the window's process: the engine process died or fell silent."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineBack:
+    """Said by the supervisor: a new engine process holds the same checkpoint again."""
+
+    seconds: float  # since EngineDown

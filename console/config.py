@@ -122,7 +122,9 @@ class Config:
     look: LookConfig
     person: PersonConfig
     log: LogConfig
-    origins: Mapping[str, str] = field(default_factory=dict, compare=False)  # "recording.directory" → where from
+    origins: Mapping[str, str] = field(
+        default_factory=dict, compare=False
+    )  # "recording.directory" → where from
 
     def origin(self, key: str) -> str:
         """Where a value came from: "defaults", a file with its line, or "command line"."""
@@ -343,11 +345,16 @@ def _checked(key: str, value: Any, where: str) -> Any:
     if kind == "tuple[str, ...]":
         if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
             return tuple(value)
-        raise ConfigError(f'{where}: {key} takes a list of texts, not {value!r}.', 'For example ["error"].')
+        raise ConfigError(f"{where}: {key} takes a list of texts, not {value!r}.", 'For example ["error"].')
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value).__name__ != kind:
-        words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text in quotes"}
+        words = {
+            "int": "a whole number",
+            "float": "a number",
+            "bool": "true or false",
+            "str": "a text in quotes",
+        }
         raise ConfigError(f"{where}: {key} takes {words[kind]}, not {value!r}.", "Correct that line.")
     if key in CHOICES and value not in CHOICES[key]:
         raise ConfigError(f"{where}: {key} cannot be {value!r}.", f"One of: {', '.join(CHOICES[key])}.")

@@ -1,0 +1,137 @@
+"""From an error to what a person reads: a title, a sentence, a hint, and the exit code.
+
+The text of a ConsoleError is made where it is raised; this table adds the title its code has on the banner and how
+serious it is. Must never import Qt: the verbs without a window use it too.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jepa_core.errors import Cancelled, ConsoleError, DiskFull, OutOfMemory, WriteFailed
+
+log = logging.getLogger(__name__)
+
+EXIT_OK, EXIT_FINDING, EXIT_USAGE, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What the banner, the toast and the log say of one error."""
+
+    code: str
+    title: str
+    text: str
+    hint: str
+    detail: str
+    level: str  # "error" red | "warning" amber
+
+
+TITLES: dict[str, str] = {
+    "error": "Something went wrong",
+    "checkpoint_refused": "Checkpoint refused",
+    "unknown_family": "Checkpoint refused: not a family this program knows",
+    "keys_differ": "Checkpoint refused: tensors are missing or left over",
+    "shapes_differ": "Checkpoint refused: tensors have other shapes",
+    "unsafe_file": "Checkpoint refused: the file could run code",
+    "unreadable_checkpoint": "Checkpoint refused: the file cannot be read",
+    "device_error": "The model's device failed",
+    "out_of_memory": "The model's device is out of memory",
+    "device_lost": "The model's device is gone",
+    "not_finite": "The model gave numbers that are not finite",
+    "source_error": "The source failed",
+    "source_not_found": "The source cannot be opened",
+    "source_lost": "The source is gone",
+    "source_frozen": "The source repeats the same frame",
+    "not_seekable": "This source cannot be sought",
+    "session_error": "The session failed",
+    "not_a_session": "Not a session file",
+    "newer_schema": "Session of a newer version",
+    "damaged": "The session file is damaged",
+    "disk_full": "The disk is full",
+    "write_failed": "Writing failed",
+    "request_error": "That is not possible",
+    "action_out_of_range": "Action out of range",
+    "not_able": "This checkpoint cannot do that",
+    "config_error": "A setting is wrong",
+    "display_error": "No display",
+    "engine_lost": "The engine stopped",
+    "recording_fault": "Recording failed",
+}
+
+# What goes on by itself or is only refused is amber; what stopped and needs a person is red.
+WARNINGS = frozenset(
+    {"not_seekable", "request_error", "action_out_of_range", "not_able", "source_frozen", "config_error"}
+)
+
+
+def describe(error: BaseException) -> Fault:
+    """Any error in a person's words. Unknown ones say so and point at the log."""
+    known = translate(error)
+    return Fault(
+        code=known.code,
+        title=TITLES.get(known.code, TITLES["error"]),
+        text=known.what,
+        hint=known.hint,
+        detail=known.detail,
+        level="warning" if known.code in WARNINGS else "error",
+    )
+
+
+def translate(error: BaseException) -> ConsoleError:
+    """The ConsoleError that says the same as this error."""
+    if isinstance(error, ConsoleError):
+        return error
+    detail = f"{type(error).__name__}: {error}"
+    if isinstance(error, MemoryError):
+        return OutOfMemory(
+            "The computer's memory is full.", "Close other programs or use fewer clip frames.", detail
+        )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return DiskFull(
+            "The disk is full.", "Make room or choose another folder; what was confirmed is kept.", detail
+        )
+    if isinstance(error, PermissionError):
+        return WriteFailed(
+            f"{error.filename or 'A file'}: you have no right to do this.", "Choose another folder.", detail
+        )
+    if isinstance(error, OSError):
+        return ConsoleError(f"{error.filename or 'The system'}: {error.strerror or error}.", "", detail)
+    return ConsoleError(
+        f"An unexpected {type(error).__name__} happened.",
+        "The log has the details; please report it.",
+        detail,
+    )
+
+
+def as_text(error: BaseException) -> str:
+    """Two lines for a terminal: what, and what to do."""
+    fault = describe(error)
+    return f"{fault.text}\n{fault.hint}".strip()
+
+
+def exit_code(error: BaseException) -> int:
+    if isinstance(error, (KeyboardInterrupt, Cancelled)):
+        return EXIT_INTERRUPTED
+    return EXIT_ERROR
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Run a verb. An error becomes its sentence and hint on stderr and an exit code, never a traceback."""
+    try:
+        return work()
+    except (KeyboardInterrupt, Cancelled) as stopped:
+        sys.stderr.write("Stopped.\n")
+        return exit_code(stopped)
+    except ConsoleError as error:
+        log.error("%s", error.what, extra={"code": error.code, "detail": error.detail})
+        sys.stderr.write(as_text(error) + "\n")
+        return EXIT_ERROR
+    except Exception as error:
+        log.exception("last resort: %s", type(error).__name__)
+        sys.stderr.write(as_text(error) + "\n")
+        return EXIT_ERROR

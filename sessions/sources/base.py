@@ -34,6 +34,8 @@ class Grab:
     state: NDArray[np.float32] | None = None
     inspections: tuple[Inspection, ...] = ()  # recorded looks that end at this frame (sessions only)
     encoded: bytes | None = None  # the recorded picture file this was decoded from (sessions only)
+    is_gap: bool = False  # a recorded row whose pixels were let go: `rgb` is a plain grey stand-in (sessions only)
+    is_corrupt: bool = False  # the decoder had to guess parts of the picture
 
 
 class Source(Protocol):
@@ -46,7 +48,11 @@ class Source(Protocol):
         ...
 
     def read(self, cancel: CancelToken) -> Grab | None:
-        """The next picture; None at the end. `index` and `pts_ns` grow between seeks."""
+        """The next picture; None at the end. `index` and `pts_ns` (a session's `t_ns`) grow between seeks.
+
+        Raises SourceError for one picture that cannot be given (the next read goes on after it), SourceLost when the rest
+        is gone, Cancelled when the token was set or the source was closed meanwhile.
+        """
         ...
 
     def seek(self, index: int) -> None:

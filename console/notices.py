@@ -103,6 +103,15 @@ class FoldProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovered:
+    """A journal that a crash left behind is a session again, or the error says why not."""
+
+    journal: Path
+    session: Path | None
+    error: ConsoleError | None
+
+
+@dataclass(frozen=True, slots=True)
 class EventMade:
     """Hollow on screen: not on disk yet (or never, when nothing is being recorded)."""
 
@@ -151,6 +160,7 @@ Notice = (
     | RecordingStarted
     | RecordingStopped
     | FoldProgress
+    | Recovered
     | EventMade
     | EventSaved
     | EventFailed

@@ -181,10 +181,14 @@ class VideoFile:
         raise self._not_a_video("no picture can be decoded")
 
     def _not_a_video(self, detail: str) -> SourceNotFound:
-        if "moov atom not found" in detail:
+        with self.path.open("rb") as file:
+            head = file.read(12)
+        if not head:
+            return SourceNotFound(f"{self.path.name} is empty.", "Copy it again from where it was recorded.", detail)
+        if head[4:8] == b"ftyp":  # MP4 and MOV write their index at the end
             return SourceNotFound(
-                f"{self.path.name} was cut off before its index was written, so no picture can be found in it.",
-                "Recover it with the program that recorded it; record to MKV to be safe against this.",
+                f"{self.path.name} begins like an MP4 video, but its index is missing: the recording or copy was cut off.",
+                "Recover it with the program that recorded it; MKV files survive this.",
                 detail,
             )
         return SourceNotFound(
@@ -207,8 +211,7 @@ class VideoFile:
             "duration_ns": index.pts_ns[-1] - index.pts_ns[0],
             "is_variable_rate": index.is_variable_rate,
             "interval_ns": [shortest, longest],
-            "frames_promised": index.promised,
-            "is_cut_off": index.promised > len(index),
+            "is_cut_off": bool(index.promised),
             "has_time_stamps": not index.is_counted,
         }
         return facts | fingerprint(self.path, self._closing.is_set)
@@ -221,6 +224,8 @@ class VideoFile:
             return self._end(index)
         number = self._next
         frame = self._frame(index, number, cancel)
+        if frame is None:
+            return None
         self._next = number + 1
         return Grab(
             index=number,
@@ -230,8 +235,8 @@ class VideoFile:
         )
 
     def _end(self, index: VideoIndex) -> None:
-        if index.promised > len(index):
-            self._say_early_end(len(index) - 1, f"its header promises {index.promised} frames")
+        if index.promised:
+            self._say_early_end(len(index) - 1, f"its header promises {index.promised}")
 
     def _say_early_end(self, last: int, why: str) -> None:
         """Raise SourceLost the first time only: after that the file has simply ended."""
@@ -243,8 +248,8 @@ class VideoFile:
             "Everything up to there is shown and can be used; copy the file again if it should be longer.",
         )
 
-    def _frame(self, index: VideoIndex, number: int, cancel: CancelToken) -> VideoFrame:
-        """Decode forward to exactly this frame, from where the decoder stands if that is shortest."""
+    def _frame(self, index: VideoIndex, number: int, cancel: CancelToken) -> VideoFrame | None:
+        """Decode forward to exactly this frame, from where the decoder stands if that is shortest. None: no more."""
         key = index.keys[number]
         if not self._can_go_on(index, key):
             self._place(index, key, cancel)
@@ -261,8 +266,9 @@ class VideoFile:
                 )
             self._reached = found
         self._next = len(index)
-        self._say_early_end(number - 1, f"the {len(index) - number} frames after it cannot be decoded")
-        raise SourceError(f"Frame {number} of {self.path.name} cannot be decoded.", "It is after the file's early end.")
+        why = f"its header promises {index.promised}" if index.promised else "what follows cannot be decoded"
+        self._say_early_end(number - 1, why)
+        return None
 
     def _can_go_on(self, index: VideoIndex, key: int) -> bool:
         """True when decoding on from here reaches the frame no later than from the key frame before it."""

@@ -28,7 +28,7 @@ class VideoIndex:
     keys: tuple[int, ...]  # frame n → what identifies it in the decoder's output: pts in stream ticks, or n itself
     pts_ns: tuple[int, ...]  # frame n → nanoseconds from the first frame, by the stream's own time base
     entries: tuple[int, ...]  # sorted keys of frames at which decoding can begin
-    promised: int  # frames the container's header says there are, -1 when it does not say
+    promised: str  # what the container's header says there should be and is not ("300 frames", "20.0 s"); "" when complete
     is_counted: bool  # True: no usable time stamps, `keys` are plain counts and decoding begins at the start only
 
     def __len__(self) -> int:
@@ -73,11 +73,13 @@ def index_packets(
     if stream.codec_context.name in _HIDDEN_FRAME_CODECS:
         return None
     shown: list[int] = []
+    packets = 0  # those an edit list hides included, because the header counts them too
     entries: list[int] = []
     try:
         for packet in container.demux(stream):
             if is_closing():
                 raise Cancelled
+            packets += packet.size > 0
             if packet.size == 0 or packet.is_discard:  # the flush packet; frames an edit list cuts away
                 continue
             if packet.pts is None:
@@ -94,11 +96,13 @@ def index_packets(
     if any(a == b for a, b in zip(keys, keys[1:], strict=False)):
         return None
     assert stream.time_base is not None
+    numerator, denominator = stream.time_base.numerator, stream.time_base.denominator
+    last_s = keys[-1] * numerator / denominator if keys else 0.0
     return VideoIndex(
         keys=keys,
-        pts_ns=_nanoseconds(keys, stream.time_base.numerator, stream.time_base.denominator),
+        pts_ns=_nanoseconds(keys, numerator, denominator),
         entries=tuple(sorted(entries)),
-        promised=_promised(stream, len(keys)),
+        promised=_promised(stream, packets, last_s),
         is_counted=False,
     )
 
@@ -127,7 +131,7 @@ def index_by_decoding(
         ticks = tuple(range(len(pts)))
         pts_ns = tuple(t * 1_000_000_000 * rate.denominator // rate.numerator for t in ticks)
     return VideoIndex(
-        keys=tuple(range(len(pts))), pts_ns=pts_ns, entries=(0,), promised=_promised(stream, -1), is_counted=True
+        keys=tuple(range(len(pts))), pts_ns=pts_ns, entries=(0,), promised="", is_counted=True
     )
 
 
@@ -138,17 +142,13 @@ def _nanoseconds(pts: tuple[int, ...], numerator: int, denominator: int) -> tupl
     return tuple((p - pts[0]) * numerator * 1_000_000_000 // denominator for p in pts)
 
 
-def _promised(stream: VideoStream, found: int) -> int:
-    """Frames the header says there are. Matroska says a duration instead: then the rate decides, where it is fixed."""
-    if stream.frames > 0:
-        return stream.frames
+def _promised(stream: VideoStream, packets: int, last_s: float) -> str:
+    """What the header says beyond what was found. Matroska says a duration instead of a count of frames."""
+    if stream.frames > packets:
+        return f"{stream.frames} frames"
     seconds = _tagged_seconds(stream.metadata.get("DURATION", ""))
-    if seconds <= 0 or not stream.average_rate:
-        return -1
-    expected = round(seconds * float(stream.average_rate))
-    # A duration is rounded and a rate may vary: only a tenth of the file and a second missing speaks of a cut.
-    missing = expected - found
-    return expected if found >= 0 and missing > max(expected // 10, float(stream.average_rate)) else -1
+    # The last frame lasts for a while too, and durations are rounded: only more than a second speaks of a cut.
+    return f"{seconds:.1f} s" if seconds - last_s > 1.0 + seconds / 100 else ""
 
 
 def _tagged_seconds(text: str) -> float:

@@ -175,7 +175,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "mask.predict_steps": (1, 512),
     "source.ring_slots": (4, 256),
     "source.speed": (0.05, 16),
-    "look.zoom": (0.75, 2.5),
+    "look.zoom": (0.8, 2.0),
     "look.timeline_seconds": (5, 86_400),
     "log.file_bytes": (1 << 12, 1 << 32),
     "log.files": (1, 100),

@@ -120,9 +120,7 @@ def keys_text(row: Command) -> str:
     """The keys as a person reads them."""
     if row.id == "record_stop":
         return QCoreApplication.translate("actions", HELD_TO_STOP)
-    return ", ".join(
-        QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in row.keys
-    )
+    return ", ".join(QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in row.keys)
 
 
 def is_bare(key: str) -> bool:
@@ -146,7 +144,9 @@ def build(parent: QWidget, has_bare_keys: bool) -> dict[str, QAction]:
     return made
 
 
-REPEATING = frozenset({"step_back", "step_on", "back_1s", "on_1s", "back_10s", "on_10s", "shuttle_back", "zoom_in", "zoom_out"})
+REPEATING = frozenset(
+    {"step_back", "step_on", "back_1s", "on_1s", "back_10s", "on_10s", "shuttle_back", "zoom_in", "zoom_out"}
+)
 
 
 def bind_keys(made: dict[str, QAction], has_bare_keys: bool) -> None:

@@ -38,6 +38,8 @@ TITLES: dict[str, str] = {
     "keys_differ": "Checkpoint refused: tensors are missing or left over",
     "shapes_differ": "Checkpoint refused: tensors have other shapes",
     "unsafe_file": "Checkpoint refused: the file could run code",
+    "config_differs": "Checkpoint refused: its configuration does not fit",
+    "weights_not_finite": "Checkpoint refused: weights are not finite",
     "unreadable_checkpoint": "Checkpoint refused: the file cannot be read",
     "device_error": "The model's device failed",
     "out_of_memory": "The model's device is out of memory",

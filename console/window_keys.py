@@ -1,0 +1,183 @@
+"""The key router: what Qt's shortcuts cannot say.
+
+A held key needs its release; a recording stops only after its key was held for 1 s; single letters never fire while
+somebody types; a focused control keeps the keys it lives by. An event filter on the application, owned by the window.
+Knows keys, not pipelines.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QMenu,
+    QPlainTextEdit,
+    QTabBar,
+    QTextEdit,
+    QWidget,
+)
+
+HOLD_TO_STOP_MS = 1000
+
+_TEXT = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox)
+_MOVES_BY_ARROWS = (QAbstractItemView, QAbstractSlider, QComboBox, QTabBar, QMenu)
+_ARROWS = frozenset(
+    {
+        Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Home, Qt.Key.Key_End,
+        Qt.Key.Key_PageUp, Qt.Key.Key_PageDown,
+    }
+)  # fmt: skip
+_BARE = Qt.KeyboardModifier.NoModifier
+_BENIGN = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadModifier
+
+
+class KeyRouter(QObject):
+    """Tells presses from holds, and commands from typing."""
+
+    overridePressed = Signal()
+    overrideReleased = Signal()
+    recordPressed = Signal()  # Ctrl+R while nothing is recorded
+    stopHoldBegan = Signal()
+    stopHoldEnded = Signal(object)  # bool: held long enough
+    digitPressed = Signal(object)  # int, while `takes_digits`
+    enterPressed = Signal()
+
+    def __init__(self, window: QWidget) -> None:
+        super().__init__(window)
+        self._window = window
+        self.has_bare_keys = True
+        self.can_override = False
+        self.can_record = False
+        self.is_recording = False
+        self.takes_digits = False  # a reason or a severity is asked for
+        self._is_overriding = False
+        self._is_stopping = False
+        self._hold = QTimer(self)
+        self._hold.setSingleShot(True)
+        self._hold.setInterval(HOLD_TO_STOP_MS)
+        self._hold.timeout.connect(self._held_long_enough)
+
+    @property
+    def is_overriding(self) -> bool:
+        return self._is_overriding
+
+    def let_go(self) -> None:
+        """Release what is held: the window lost the keyboard, and a release would never arrive."""
+        if self._is_overriding:
+            self._is_overriding = False
+            self.overrideReleased.emit()
+        self._end_hold()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        kind = event.type()
+        if kind == QEvent.Type.KeyPress and isinstance(event, QKeyEvent):
+            return self._pressed(event)
+        if kind == QEvent.Type.KeyRelease and isinstance(event, QKeyEvent):
+            return self._released(event)
+        if kind == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            return self._belongs_to_focus(event)
+        if kind == QEvent.Type.WindowDeactivate and watched is self._window:
+            self.let_go()
+        return False
+
+    def _pressed(self, event: QKeyEvent) -> bool:
+        if not self._is_mine():
+            return False
+        if _is_override(event) and self.has_bare_keys and (self._is_overriding or self.can_override):
+            if is_typing():
+                return False
+            if not event.isAutoRepeat() and not self._is_overriding:
+                self._is_overriding = True
+                self.overridePressed.emit()
+            return True
+        if _is_record(event) and (self.can_record or self.is_recording):
+            if not event.isAutoRepeat():
+                self._record_pressed()
+            return True
+        if self.takes_digits and event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier == _BARE:
+            return self._answered(event)
+        return False
+
+    def _answered(self, event: QKeyEvent) -> bool:
+        if is_typing() or event.isAutoRepeat():
+            return False
+        if Qt.Key.Key_0 <= event.key() <= Qt.Key.Key_9:
+            self.digitPressed.emit(event.key() - int(Qt.Key.Key_0))
+            return True
+        return False
+
+    def _record_pressed(self) -> None:
+        if not self.is_recording:
+            self.recordPressed.emit()
+            return
+        self._is_stopping = True
+        self._hold.start()
+        self.stopHoldBegan.emit()
+
+    def _released(self, event: QKeyEvent) -> bool:
+        if event.isAutoRepeat():
+            return self._is_overriding and event.key() == Qt.Key.Key_O
+        if event.key() == Qt.Key.Key_O and self._is_overriding:
+            self._is_overriding = False
+            self.overrideReleased.emit()
+            return True
+        if event.key() in (Qt.Key.Key_R, Qt.Key.Key_Control, Qt.Key.Key_Meta):
+            self._end_hold()
+        return False
+
+    def _held_long_enough(self) -> None:
+        self._is_stopping = False
+        self.stopHoldEnded.emit(True)
+
+    def _end_hold(self) -> None:
+        if self._is_stopping:
+            self._is_stopping = False
+            self._hold.stop()
+            self.stopHoldEnded.emit(False)
+
+    def _belongs_to_focus(self, event: QKeyEvent) -> bool:
+        """Accepting a ShortcutOverride gives the key to the focused control instead of to a shortcut."""
+        focus = QApplication.focusWidget()
+        is_plain = not event.modifiers() & ~_BENIGN
+        keeps = False
+        if is_typing():
+            keeps = is_plain
+        elif isinstance(focus, QAbstractButton):
+            keeps = is_plain and event.key() == Qt.Key.Key_Space
+        elif isinstance(focus, _MOVES_BY_ARROWS):
+            keeps = event.modifiers() == _BARE and event.key() in _ARROWS
+        if keeps:
+            event.accept()
+        return keeps
+
+    def _is_mine(self) -> bool:
+        """The keyboard is with the window or one of its floating panels, and no dialog or menu is open."""
+        if QApplication.activeModalWidget() is not None or QApplication.activePopupWidget() is not None:
+            return False
+        active = QApplication.activeWindow()
+        return active is not None and (active is self._window or self._window.isAncestorOf(active))
+
+
+def is_typing() -> bool:
+    """Whether the focus is in a field that takes text."""
+    focus = QApplication.focusWidget()
+    if isinstance(focus, QComboBox):
+        return focus.isEditable()
+    if isinstance(focus, (QLineEdit, QTextEdit, QPlainTextEdit)):
+        return not focus.isReadOnly()
+    return isinstance(focus, _TEXT)
+
+
+def _is_override(event: QKeyEvent) -> bool:
+    return event.key() == Qt.Key.Key_O and event.modifiers() == _BARE
+
+
+def _is_record(event: QKeyEvent) -> bool:
+    return event.key() == Qt.Key.Key_R and event.modifiers() == Qt.KeyboardModifier.ControlModifier

@@ -1,0 +1,141 @@
+"""Valid nouns for widget tests and galleries, so that a test shows only what matters to it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jepa_core.types import (
+    CheckpointInfo,
+    Frame,
+    Health,
+    InputSpec,
+    Inspection,
+    LoadReport,
+    MaskSet,
+    SourceInfo,
+    TokenLayout,
+    frozen,
+)
+
+
+def make_frame(seq: int = 243_118, *, width: int = 640, height: int = 360, t_ns: int | None = None) -> Frame:
+    """A smooth scene with a bright block, so that a lost or turned picture is seen at once."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    rgb = np.stack(
+        [60 + 150 * x / width, 50 + 110 * y / height, 40 + 60 * (x + y) / (width + height)], axis=-1
+    )
+    rgb[int(height * 0.55) : int(height * 0.8), int(width * 0.1) : int(width * 0.25)] = (230, 80, 40)
+    t = seq * 33_366_667 if t_ns is None else t_ns
+    return Frame(seq, seq, t, t, 0, t, frozen(rgb.astype(np.uint8)), "video:bench.mp4")
+
+
+def make_inspection(
+    seq: int = 243_117,
+    *,
+    kind: str = "grid",
+    rule: str = "multiblock",
+    shape: tuple[int, int, int] = (8, 16, 16),
+    crop: tuple[float, float, float, float] = (140.0, 0.0, 360.0, 360.0),
+) -> Inspection:
+    """A look with a hill of error in the upper centre; `rule` "future" predicts the last two steps everywhere."""
+    t, h, w = shape
+    row, column = np.mgrid[0:h, 0:w].astype(np.float32)
+    hill = np.exp(-(((row - h * 0.25) / 2.5) ** 2 + ((column - w * 0.55) / 2.5) ** 2))
+    error = np.broadcast_to(0.08 + 0.9 * hill, shape).astype(np.float32).copy()
+    hidden = _hidden(rule, shape)
+    error[~hidden] = np.nan
+    flat = hidden.reshape(-1)
+    masks = MaskSet(
+        frozen(np.flatnonzero(~flat).astype(np.int32)),
+        (frozen(np.flatnonzero(flat).astype(np.int32)),),
+        seed=3,
+    )
+    layout = TokenLayout(kind, shape, 2, crop)
+    values = error.reshape(-1)
+    return Inspection(
+        seq=seq,
+        t_ns=seq * 33_366_667,
+        clip=tuple(range(seq - 2 * t + 1, seq + 1)),
+        layout=layout,
+        masks=masks,
+        error=frozen(values),
+        metric="l1",
+        signals={"surprise": 0.42, "surprise_top": 1.31, "frame_difference": 0.06},
+        pooled=frozen(np.zeros((3, 8), np.float32)),
+        colors=None,
+        start_ns=0,
+        end_ns=0,
+        checkpoint="9c1e4f0a12b344b0:float32",
+    )
+
+
+def _hidden(rule: str, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    t, h, w = shape
+    hidden = np.zeros(shape, bool)
+    if rule == "future":
+        hidden[-2:] = True
+    elif rule == "multiblock":
+        hidden[:, h // 8 : h // 2, w // 4 : w * 7 // 8] = True
+        hidden[:, h * 5 // 8 : h * 7 // 8, w // 8 : w // 2] = True
+    return hidden
+
+
+def make_checkpoint(*, notes: tuple[str, ...] = ()) -> CheckpointInfo:
+    sha = "9c1e4f0a12b344b0" + "0" * 44 + "44b0"
+    return CheckpointInfo(
+        id=f"{sha[:16]}:float32",
+        family="V-JEPA 2",
+        variant="ViT-L/16",
+        path="/models/vitl.pt",
+        sha256=sha,
+        input=InputSpec(256, 64, 4.0, 2, 16),
+        action=None,
+        abilities=frozenset({"masked", "temporal"}),
+        parameters=326_000_000,
+        embed_dim=1024,
+        notes=notes,
+    )
+
+
+def make_report(**changes: object) -> LoadReport:
+    values: dict[str, object] = {
+        "path": "/models/vitl.pt",
+        "family": "V-JEPA 2",
+        "variant": "ViT-L/16",
+        "matched": 588,
+        "sha256": "9c1e" + "0" * 56 + "44b0",
+        "file_bytes": 1_300_000_000,
+        "memory_bytes": 2_400_000_000,
+    }
+    return LoadReport(**(values | changes))  # type: ignore[arg-type]
+
+
+def make_source(*, is_live: bool = False) -> SourceInfo:
+    return SourceInfo(
+        "video:bench camera, front.mp4",
+        "video",
+        1920,
+        1080,
+        29.97,
+        300,
+        is_live,
+        not is_live,
+        {"codec": "h264"},
+    )
+
+
+def make_health() -> Health:
+    ms = 1_000_000
+    return Health(
+        ages_ns={"shown": (38 * ms, 46 * ms), "model": (121 * ms, 160 * ms), "overlay": (130 * ms, 171 * ms)},
+        rates={"capture": 30.0, "model": 14.6, "shown": 30.0},
+        skipped={"model": 214, "shown": 0},
+        gaps=0,
+        queue_bytes=12_000_000,
+        disk_free=812_000_000_000,
+        device_bytes=2_400_000_000,
+        seq=243_118,
+        synced_age_ns=400 * ms,
+        disk_seconds=147_132.0,
+    )

@@ -1,0 +1,498 @@
+"""The picture, what lies over it, and which frame each of them belongs to.
+
+Owns nothing but the newest frame and inspection it was shown. Paints the frame's own pixels without copying them
+(the QImage borrows the array, so the Frame is kept as long as it is on screen) and never draws a prediction over
+another frame without saying so. Never waits, decodes or computes anything per pixel.
+"""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from jepa_core.types import Box, CheckpointInfo, Frame, Inspection
+from widgets import colormaps
+from widgets.colormaps import Scale
+from widgets.overlays.base import (
+    Stage,
+    error_map,
+    newest_step,
+    predicted_frames,
+    step_frames,
+    strongest_words,
+)
+from widgets.overlays.error import ErrorOverlay
+from widgets.overlays.masks import MasksOverlay
+from widgets.state_notice import StateNotice
+from widgets.theme import Theme, current, follow
+from widgets.words import NONE, duration, frame_range, grouped, number, plural
+
+Piece = tuple[str, str, bool]
+"""Words, colour role, bold."""
+
+
+class FrameView(QWidget):
+    """Shows one frame with the newest look of the model over it."""
+
+    regionDrawn = Signal(object)  # Box in frame pixels
+    actionRequested = Signal(str)  # text of the button of the state card
+    tokenHovered = Signal(object)  # str, or None when the cursor left the tokens
+    framePainted = Signal(object)  # Frame, the first time it is on the screen
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._frame: Frame | None = None
+        self._image = QImage()
+        self._inspection: Inspection | None = None
+        self._age_ms: float | None = None
+        self._input_size = 0
+        self._title = ""
+        self._layers = frozenset({"error", "masks"})
+        self._scale, self._color_map = Scale(), colormaps.ERROR
+        self._error, self._masks = ErrorOverlay(), MasksOverlay()
+        self._is_region_tool = False
+        self._drag: tuple[QPointF, QPointF] | None = None
+        self._region: Box | None = None
+        self._token: tuple[int, int] | None = None
+        self._is_new = False
+        self._notice = StateNotice(self)
+        self._notice.actionRequested.connect(self.actionRequested)
+        self.setMouseTracking(True)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setAccessibleName(self.tr("Picture"))
+        follow(self, self._restyle)
+        self.show_state(
+            "empty",
+            self.tr("No source is open."),
+            self.tr(
+                "Open a video, a folder of images, a recorded session or the embedded world. You can drop it here."
+            ),
+            self.tr("Open source"),
+        )
+
+    # what is shown
+
+    def show_frame(self, frame: Frame | None) -> None:
+        """The newest frame. Its array is borrowed, not copied, until the next one comes."""
+        self._frame = frame
+        self._is_new = frame is not None
+        if frame is None:
+            self._image = QImage()
+        else:
+            height, width, _ = frame.rgb.shape
+            self._image = QImage(
+                frame.rgb.data, width, height, frame.rgb.strides[0], QImage.Format.Format_RGB888
+            )
+        self.update()
+
+    def show_inspection(self, inspection: Inspection | None) -> None:
+        """The newest look, of whichever frame it is; the header says which and how stale."""
+        self._inspection = inspection
+        self._error.prepare(inspection)
+        self._masks.prepare(inspection)
+        self.setAccessibleDescription(self.description())
+        if self._token is not None:
+            self.tokenHovered.emit(self.token_words(*self._token))
+        self.update()
+
+    def show_ages(self, model_age_ms: float | None) -> None:
+        """How old the prediction on screen is, from capture to now."""
+        self._age_ms = model_age_ms
+
+    def show_state(self, kind: str, text: str = "", hint: str = "", action: str | None = None) -> None:
+        """kind "empty" | "busy" | "error" lays a card over the picture, "live" takes it away."""
+        self._notice.setVisible(kind != "live")
+        if kind != "live":
+            self._notice.show_state(kind, text, hint, action)
+            self._place_notice()
+            self.setAccessibleDescription(f"{text} {hint}".strip())
+        self.update()
+
+    def set_title(self, prefix: str) -> None:
+        """A word before the frame number, such as "RECORDED"."""
+        self._title = prefix
+        self.update()
+
+    def set_checkpoint(self, info: CheckpointInfo | None) -> None:
+        """Whose input size stands beside the dashed square."""
+        self._input_size = 0 if info is None else info.input.size
+        self.update()
+
+    def set_layers(self, layers: set[str] | frozenset[str]) -> None:
+        """Which of "error" and "masks" lie over the picture."""
+        self._layers = frozenset(layers)
+        self.update()
+
+    def set_scale(self, scale: Scale) -> None:
+        """The locked range of the error colours."""
+        self._scale = scale
+        self.update()
+
+    def set_color_map(self, name: str) -> None:
+        """One of colormaps.ERROR_MAPS."""
+        if name not in colormaps.ERROR_MAPS:
+            raise ValueError(f"{name!r} is not a colour map for errors; there are {colormaps.ERROR_MAPS}")
+        self._color_map = name
+        self.update()
+
+    def set_region_tool(self, is_on: bool) -> None:
+        """Whether the mouse draws a rectangle to hide."""
+        self._is_region_tool = is_on
+        self._drag = None
+        self.setCursor(Qt.CursorShape.CrossCursor if is_on else Qt.CursorShape.ArrowCursor)
+        self.update()
+
+    def show_region(self, region: Box | None) -> None:
+        """The drawn region, frame pixels; kept on the picture while it is the rule."""
+        self._region = region
+        self.update()
+
+    @property
+    def frame(self) -> Frame | None:
+        return self._frame
+
+    @property
+    def inspection(self) -> Inspection | None:
+        return self._inspection
+
+    # words
+
+    def description(self) -> str:
+        """The picture in words, for a screen reader."""
+        return " ".join(text for text, _role, _bold in [*self._header(), *self._footer()])
+
+    def staleness(self) -> int | None:
+        """Frames between the picture and the newest frame of the prediction; None when there is only one of them."""
+        if self._frame is None or self._inspection is None:
+            return None
+        return self._frame.seq - self._inspection.seq
+
+    def header_text(self) -> str:
+        return "".join(text for text, _role, _bold in self._header())
+
+    def footer_text(self) -> str:
+        return "".join(text for text, _role, _bold in self._footer())
+
+    def token_words(self, row: int, column: int) -> str | None:
+        """The error of one token in words: place, value on the scale, frames it was predicted for."""
+        inspection = self._inspection
+        shown = None if inspection is None else error_map(inspection)
+        if (
+            inspection is None
+            or shown is None
+            or not (0 <= row < shown.shape[0] and 0 <= column < shown.shape[1])
+        ):
+            return None
+        place = self.tr("row {0}, column {1}").format(row + 1, column + 1)
+        value = float(shown[row, column])
+        if not math.isfinite(value):
+            return self.tr("{0}: the model was shown this; nothing was predicted here").format(place)
+        step = newest_step(inspection)
+        frames = frame_range(step_frames(inspection, step) if step is not None else ())
+        return self.tr("{0}: {1} of scale {2:g}–{3:g}, predicted for frames {4}").format(
+            place, number(value), self._scale.low, self._scale.high, frames
+        )
+
+    def _header(self) -> list[Piece]:
+        if self._frame is None:
+            return []
+        pieces: list[Piece] = [(f"{self._title} · ", "text", True)] if self._title else []
+        pieces.append((self.tr("frame {0}").format(grouped(self._frame.seq)), "text", False))
+        if self._inspection is None:
+            return [*pieces, (self.tr(" · no prediction yet"), "dim", False)]
+        frames = predicted_frames(self._inspection)
+        if frames:
+            pieces.append((self.tr(" · prediction of frames {0}").format(frame_range(frames)), "text", False))
+        else:
+            pieces.append((self.tr(" · nothing was predicted"), "dim", False))
+        behind = self.staleness() or 0
+        if behind > 0:
+            pieces.append(
+                (self.tr(" · stale, {0}").format(plural(behind, self.tr("frame"))), "flag_text", False)
+            )
+        elif behind < 0:
+            ahead = self.tr(" · of later frames, {0} ahead").format(plural(-behind, self.tr("frame")))
+            pieces.append((ahead, "flag_text", False))
+        if self._age_ms is not None and self._age_ms >= 1000:
+            pieces.append((self.tr(", {0} old").format(duration(self._age_ms / 1000)), "flag_text", False))
+        return pieces
+
+    def _footer(self) -> list[Piece]:
+        if self._frame is None or self._inspection is None:
+            return []
+        if self._token is not None and (words := self.token_words(*self._token)) is not None:
+            return [(words, "text", False)]
+        signals = self._inspection.signals
+        pieces: list[Piece] = [
+            (self.tr("Surprise {0}").format(number(self._inspection.surprise)), "text", True)
+        ]
+        if where := strongest_words(self._inspection):
+            pieces.append((self.tr(" · strongest "), "text", False))
+            pieces.append((where, "text", True))
+        if self._inspection.layout.kind == "global":
+            pieces.append(
+                (self.tr(" · this model has one latent per frame, so there is no map"), "dim", False)
+            )
+        elif self._inspection.layout.kind == "slots":
+            pieces.append(
+                (self.tr(" · this model sees objects, not places, so there is no map"), "dim", False)
+            )
+        if "frame_difference" in signals:
+            difference = number(float(signals["frame_difference"]))
+            pieces.append((self.tr(" · frame difference says {0}").format(difference), "text", False))
+        return pieces
+
+    # geometry
+
+    def sizeHint(self) -> QSize:
+        theme = current()
+        return QSize(theme.px(960), theme.px(620))
+
+    def minimumSizeHint(self) -> QSize:
+        theme = current()
+        return QSize(theme.px(320), theme.px(240))
+
+    def _strip(self, theme: Theme) -> int:
+        """Height kept free above and below the picture for the chips."""
+        return theme.px(40)
+
+    def _picture_rect(self, theme: Theme) -> QRectF:
+        strip, side = self._strip(theme), theme.px(12)
+        room = QRectF(self.rect()).adjusted(side, strip, -side, -strip)
+        if self._image.isNull() or room.width() <= 0 or room.height() <= 0:
+            return room
+        width, height = self._image.width(), self._image.height()
+        scale = min(room.width() / width, room.height() / height)
+        fit = QRectF(0, 0, round(width * scale), round(height * scale))
+        fit.moveCenter(room.center())
+        return QRectF(fit.toRect())
+
+    def _stage(self, theme: Theme) -> Stage:
+        size = (max(self._image.width(), 1), max(self._image.height(), 1))
+        return Stage(self._picture_rect(theme), size, theme, self._scale, self._color_map, self._layers)
+
+    def _place_notice(self) -> None:
+        self._notice.adjustSize()
+        size = self._notice.sizeHint().expandedTo(self._notice.minimumSizeHint())
+        height = max(size.height(), self._notice.heightForWidth(self._notice.width()))
+        self._notice.resize(self._notice.width(), height)
+        self._notice.move(
+            max(0, (self.width() - self._notice.width()) // 2), max(0, (self.height() - height) // 2)
+        )
+
+    def _restyle(self, _theme: Theme) -> None:
+        self.updateGeometry()
+        self._place_notice()
+        self.update()
+
+    # events
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place_notice()
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        theme = current()
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), theme.color("canvas"))
+        if not self._image.isNull():
+            stage = self._stage(theme)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.drawImage(stage.picture, self._image)
+            self._paint_look(painter, stage)
+            self._paint_regions(painter, stage)
+            strip = self._strip(theme)
+            self._paint_chip(painter, theme, self._header(), strip / 2, mono=True)
+            self._paint_chip(painter, theme, self._footer(), self.height() - strip / 2, mono=False)
+        if self._notice.isVisible() and not self._image.isNull():
+            painter.fillRect(self.rect(), theme.color("canvas", 0.6))
+        painter.end()
+        if self._is_new:
+            self._is_new = False
+            self.framePainted.emit(self._frame)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._drag is not None:
+            self._drag = (self._drag[0], event.position())
+            self.update()
+            return
+        self._hover(event.position())
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if self._is_region_tool and event.button() == Qt.MouseButton.LeftButton and not self._image.isNull():
+            self._drag = (event.position(), event.position())
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if self._drag is None or event.button() != Qt.MouseButton.LeftButton:
+            return
+        box = self._dragged_box(event.position())
+        self._drag = None
+        self.update()
+        if box is not None:
+            self._region = box
+            self.regionDrawn.emit(box)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        super().leaveEvent(event)
+        self._set_token(None)
+
+    # painting
+
+    def _paint_look(self, painter: QPainter, stage: Stage) -> None:
+        inspection = self._inspection
+        if inspection is None:
+            return
+        painter.save()
+        painter.setClipRect(stage.picture)
+        if "error" in self._layers:
+            self._error.paint(painter, stage)
+        if "masks" in self._layers:
+            self._masks.paint(painter, stage)
+        square = stage.box_to_widget(inspection.layout.crop).adjusted(0.5, 0.5, -0.5, -0.5)
+        if not (
+            "masks" in self._layers and self._masks.covers_all
+        ):  # the double outline already stands there
+            _dashed(painter, stage, square)
+        if self._token is not None and inspection.layout.kind == "grid":
+            row, column = self._token
+            cell = stage.token_transform(inspection.layout).mapRect(QRectF(column, row, 1, 1))
+            for width, role in ((3, "ink_dark"), (1, "ink_light")):
+                painter.setPen(QPen(stage.theme.color(role), width))
+                painter.drawRect(cell)
+        self._paint_square_words(painter, stage, square)
+        painter.restore()
+
+    def _square_words(self) -> list[str]:
+        """What is said beside the square, the longest first: the first one that fits is drawn."""
+        n = self._input_size
+        saw = (
+            self.tr("the model saw {0} × {0} of this square").format(n)
+            if n
+            else self.tr("the model saw this square")
+        )
+        if "masks" in self._layers and self._masks.covers_all:
+            return [self.tr("{0} · what comes next is hidden from it everywhere").format(saw), saw]
+        return [saw]
+
+    def _paint_square_words(self, painter: QPainter, stage: Stage, square: QRectF) -> None:
+        theme = stage.theme
+        painter.setFont(theme.font("small"))
+        seen = square.intersected(stage.picture)
+        inset = theme.px(14) if "masks" in self._layers and self._masks.covers_all else theme.px(4)
+        metrics = painter.fontMetrics()
+        for words in self._square_words():
+            box = QRectF(
+                0, 0, metrics.horizontalAdvance(words) + theme.px(12), metrics.height() + theme.px(4)
+            )
+            if box.width() <= seen.width() - 2 * inset:
+                break
+        else:
+            return
+        box.moveBottomRight(seen.bottomRight() - QPointF(inset, inset))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.color("ink_dark", 0.7))
+        painter.drawRoundedRect(box, 4, 4)
+        painter.setPen(theme.color("ink_light"))
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
+
+    def _paint_regions(self, painter: QPainter, stage: Stage) -> None:
+        """The rectangle being drawn, or the one that was drawn while its tool is in hand."""
+        rect = None
+        if self._drag is not None:
+            rect = QRectF(*self._drag).normalized().intersected(stage.picture)
+        elif self._region is not None and self._is_region_tool:
+            rect = stage.box_to_widget(self._region)
+        if rect is None:
+            return
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for width, role in ((4.0, "ink_dark"), (2.0, "ink_light")):
+            painter.setPen(QPen(stage.theme.color(role), width))
+            painter.drawRect(rect)
+        painter.drawLine(QLineF(rect.topLeft(), rect.bottomRight()))
+
+    def _paint_chip(
+        self, painter: QPainter, theme: Theme, pieces: list[Piece], middle: float, *, mono: bool
+    ) -> None:
+        """Words in a bordered box at the left edge; what does not fit is cut with an ellipsis."""
+        if not pieces:
+            return
+        left, pad, height = theme.px(12), theme.px(9), theme.px(28)
+        room = self.width() - 2 * left - 2 * pad
+        spans: list[tuple[str, Piece, float]] = []
+        used = 0.0
+        for piece in pieces:
+            painter.setFont(theme.font("body", mono=mono, bold=piece[2]))
+            metrics = painter.fontMetrics()
+            text = metrics.elidedText(piece[0], Qt.TextElideMode.ElideRight, int(max(room - used, 0)) + 1)
+            width = float(metrics.horizontalAdvance(text))
+            spans.append((text, piece, width))
+            used += width
+            if text != piece[0]:
+                break
+        box = QRectF(left, middle - height / 2, used + 2 * pad, height)
+        painter.setPen(QPen(theme.color("line"), 1))
+        painter.setBrush(theme.color("chip", 0.92))
+        painter.drawRoundedRect(box, theme.px(5), theme.px(5))
+        x = box.left() + pad
+        for text, (_whole, role, bold), width in spans:
+            painter.setFont(theme.font("body", mono=mono, bold=bold))
+            painter.setPen(theme.color(role))
+            painter.drawText(QRectF(x, box.top(), width + 2, height), Qt.AlignmentFlag.AlignVCenter, text)
+            x += width
+
+    # cursor and region
+
+    def _hover(self, at: QPointF) -> None:
+        inspection = self._inspection
+        if inspection is None or self._image.isNull() or inspection.layout.kind != "grid":
+            return
+        stage = self._stage(current())
+        if not stage.picture.contains(at):
+            self._set_token(None)
+            return
+        inverse, is_invertible = stage.token_transform(inspection.layout).inverted()
+        token = inverse.map(at)
+        row, column = math.floor(token.y()), math.floor(token.x())
+        _, rows, columns = inspection.layout.shape
+        inside = is_invertible and 0 <= row < rows and 0 <= column < columns
+        self._set_token((row, column) if inside else None)
+
+    def _set_token(self, token: tuple[int, int] | None) -> None:
+        if token == self._token:
+            return
+        self._token = token
+        self.tokenHovered.emit(None if token is None else self.token_words(*token))
+        self.update()
+
+    def _dragged_box(self, end: QPointF) -> Box | None:
+        """The dragged rectangle in frame pixels, inside the frame; None when it was only a click."""
+        if self._drag is None:
+            return None
+        stage = self._stage(current())
+        rect = QRectF(self._drag[0], end).normalized().intersected(stage.picture)
+        if rect.width() < 4 or rect.height() < 4:
+            return None
+        first, last = stage.to_frame(rect.topLeft()), stage.to_frame(rect.bottomRight())
+        return (first.x(), first.y(), last.x() - first.x(), last.y() - first.y())
+
+
+def _dashed(painter: QPainter, stage: Stage, square: QRectF) -> None:
+    """A dashed square, white and black in turn so that it is seen on any ground."""
+    for offset, role in ((4, "ink_dark"), (0, "ink_light")):
+        pen = QPen(stage.theme.color(role, 0.75), 1)
+        pen.setDashPattern([4, 4])
+        pen.setDashOffset(offset)
+        painter.setPen(pen)
+        painter.drawRect(square)
+
+
+def age_words(age_ms: float | None) -> str:
+    """An age for a strip or a tip: "121 ms", "1.4 s", "–"."""
+    if age_ms is None or not math.isfinite(age_ms):
+        return NONE
+    return f"{age_ms:.0f} ms" if age_ms < 1000 else duration(age_ms / 1000)

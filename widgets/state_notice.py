@@ -1,0 +1,58 @@
+"""What a panel shows when it has nothing to show: one sentence, what to do about it, and a button that does it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QProgressBar, QWidget
+
+from widgets import icons
+from widgets.parts import Card, button, label, row, set_look
+from widgets.theme import Theme, current, follow
+
+_ICONS = {"empty": ("info", "dim"), "busy": ("recover", "accent"), "error": ("error", "bad")}
+
+
+class StateNotice(Card):
+    """A centred card for the states empty, busy and error."""
+
+    actionRequested = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent, margin=20, spacing=10)
+        self._kind, self._action = "empty", ""
+        self._icon = label()
+        self._text = label(role="big", wrap=True)
+        self._hint = label(role="dim", wrap=True)
+        self._progress = QProgressBar()
+        self._progress.setRange(0, 0)
+        self._progress.setTextVisible(False)
+        self._progress.setAccessibleName(self.tr("Working"))
+        self._button = button("", "primary", lambda: self.actionRequested.emit(self._action))
+        self._icon.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.body.addLayout(row(self._icon, self._text, 1, spacing=10))
+        self.body.addWidget(self._hint)
+        self.body.addWidget(self._progress)
+        self.body.addLayout(row(self._button, None))
+        follow(self, self._restyle_notice)
+
+    def show_state(self, kind: str, text: str, hint: str = "", action: str | None = None) -> None:
+        """kind "empty" | "busy" | "error"; `action` is the text of the button and comes back in actionRequested."""
+        self._kind, self._action = kind, action or ""
+        self._text.setText(text)
+        self._hint.setText(hint)
+        self._hint.setVisible(bool(hint))
+        self._progress.setVisible(kind == "busy")
+        self._button.setVisible(bool(action))
+        self._button.setText(self._action)
+        self._button.setAccessibleName(self._action)
+        self.setAccessibleName(text)
+        self.setAccessibleDescription(hint)
+        self.set_tone("bad" if kind == "error" else "")
+        set_look(self._text, tone="bad" if kind == "error" else "")
+        self._restyle_notice(current())
+        self.adjustSize()
+
+    def _restyle_notice(self, theme: Theme) -> None:
+        name, role = _ICONS.get(self._kind, _ICONS["empty"])
+        self._icon.setPixmap(icons.pixmap(name, theme, role, 20))
+        self.setFixedWidth(theme.px(420))

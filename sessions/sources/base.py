@@ -34,7 +34,9 @@ class Grab:
     state: NDArray[np.float32] | None = None
     inspections: tuple[Inspection, ...] = ()  # recorded looks that end at this frame (sessions only)
     encoded: bytes | None = None  # the recorded picture file this was decoded from (sessions only)
-    is_gap: bool = False  # a recorded row whose pixels were let go: `rgb` is a plain grey stand-in (sessions only)
+    is_gap: bool = (
+        False  # a recorded row whose pixels were let go: `rgb` is a plain grey stand-in (sessions only)
+    )
     is_corrupt: bool = False  # the decoder had to guess parts of the picture
 
 

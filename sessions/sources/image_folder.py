@@ -51,13 +51,20 @@ class ImageFolder:
         """List the folder and read its first picture. Raises SourceNotFound."""
         folder = readable_folder(str(self.path), "pictures")
         try:
-            found = [entry for entry in folder.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file()]
+            found = [
+                entry for entry in folder.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file()
+            ]
         except OSError as error:
-            raise SourceNotFound(f"The folder {folder} cannot be listed.", "Is the disk still there?", str(error)) from error
-        found = [entry for entry in found if not entry.name.startswith(".")]  # "._x.jpg": what macOS leaves behind
+            raise SourceNotFound(
+                f"The folder {folder} cannot be listed.", "Is the disk still there?", str(error)
+            ) from error
+        found = [
+            entry for entry in found if not entry.name.startswith(".")
+        ]  # "._x.jpg": what macOS leaves behind
         if not found:
             raise SourceNotFound(
-                f"The folder {folder} holds no pictures.", f"Pictures are {', '.join(sorted(SUFFIXES))} files."
+                f"The folder {folder} holds no pictures.",
+                f"Pictures are {', '.join(sorted(SUFFIXES))} files.",
             )
         self._names = sorted((entry.name for entry in found), key=natural_key)
         self._size = self._first_size()
@@ -102,7 +109,8 @@ class ImageFolder:
     def seek(self, index: int) -> None:
         if not 0 <= index < len(self._names):
             raise NotSeekable(
-                f"{self.path.name} has no picture number {index}.", f"It has numbers 0 to {len(self._names) - 1}."
+                f"{self.path.name} has no picture number {index}.",
+                f"It has numbers 0 to {len(self._names) - 1}.",
             )
         self._next = index
 
@@ -127,16 +135,22 @@ class ImageFolder:
             data = np.frombuffer((self.path / name).read_bytes(), np.uint8)
         except FileNotFoundError as error:
             if not self.path.is_dir():
-                raise SourceLost(f"The folder {self.path} is gone.", "Is the disk or share still there?") from error
+                raise SourceLost(
+                    f"The folder {self.path} is gone.", "Is the disk or share still there?"
+                ) from error
             raise SourceError(f"{name} is gone.", "It is left out; the others go on.", str(error)) from error
         except OSError as error:
-            raise SourceError(f"{name} cannot be read.", "It is left out; the others go on.", str(error)) from error
+            raise SourceError(
+                f"{name} cannot be read.", "It is left out; the others go on.", str(error)
+            ) from error
         bgr = None
         if data.size:
             try:
                 bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
             except cv2.error as error:  # absurd sizes in a damaged header
-                raise SourceError(f"{name} is not a readable picture.", "It is left out.", str(error)) from error
+                raise SourceError(
+                    f"{name} is not a readable picture.", "It is left out.", str(error)
+                ) from error
         if bgr is None:
             raise SourceError(f"{name} is not a readable picture.", "It is left out; the others go on.")
         return frozen(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))

@@ -49,7 +49,9 @@ def parse(uri: str) -> tuple[str, str, dict[str, str]]:
     """(scheme, body, options) of an address. A plain path gets the scheme of what lies there."""
     text = uri.strip()
     if not text:
-        raise SourceNotFound("No source was named.", "Give a video, a folder of pictures, a session or 'world:cell'.")
+        raise SourceNotFound(
+            "No source was named.", "Give a video, a folder of pictures, a session or 'world:cell'."
+        )
     if text.startswith("file://"):  # what a file manager drops
         text = _from_file_url(text)
     if os.path.lexists(text):
@@ -85,7 +87,8 @@ def _scheme_of(path: Path) -> str:
         raise _is_a_checkpoint(file)
     if suffix in _PICTURES:
         raise SourceNotFound(
-            f"{file.name} is a single picture.", f"Open the folder it is in to play its pictures: {file.parent}"
+            f"{file.name} is a single picture.",
+            f"Open the folder it is in to play its pictures: {file.parent}",
         )
     return "video"
 

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-_MANY_PIXELS = 1280 * 720  # from here a second decoding thread pays; below it would take a core from the model
+_MANY_PIXELS = (
+    1280 * 720
+)  # from here a second decoding thread pays; below it would take a core from the model
 
 
 class VideoFile:
@@ -184,7 +186,9 @@ class VideoFile:
         with self.path.open("rb") as file:
             head = file.read(12)
         if not head:
-            return SourceNotFound(f"{self.path.name} is empty.", "Copy it again from where it was recorded.", detail)
+            return SourceNotFound(
+                f"{self.path.name} is empty.", "Copy it again from where it was recorded.", detail
+            )
         if head[4:8] == b"ftyp":  # MP4 and MOV write their index at the end
             return SourceNotFound(
                 f"{self.path.name} begins like an MP4 video, but its index is missing: the recording or copy was cut off.",
@@ -221,7 +225,9 @@ class VideoFile:
     def _read(self, cancel: CancelToken) -> Grab | None:
         index = self._opened()
         if self._next >= len(index):
-            return self._end(index)
+            if index.promised:
+                self._say_early_end(len(index) - 1, f"its header promises {index.promised}")
+            return None
         number = self._next
         frame = self._frame(index, number, cancel)
         if frame is None:
@@ -233,10 +239,6 @@ class VideoFile:
             pts_ns=index.pts_ns[number],
             is_corrupt=bool(frame.is_corrupt),
         )
-
-    def _end(self, index: VideoIndex) -> None:
-        if index.promised:
-            self._say_early_end(len(index) - 1, f"its header promises {index.promised}")
 
     def _say_early_end(self, last: int, why: str) -> None:
         """Raise SourceLost the first time only: after that the file has simply ended."""
@@ -321,7 +323,9 @@ class VideoFile:
                 packet = None  # the file breaks off inside a packet
             except FFmpegError as error:
                 raise SourceLost(
-                    f"{self.path.name} cannot be read any more.", "Is the disk or share still there?", str(error)
+                    f"{self.path.name} cannot be read any more.",
+                    "Is the disk or share still there?",
+                    str(error),
                 ) from error
             if packet is None:
                 return

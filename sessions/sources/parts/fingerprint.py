@@ -12,7 +12,9 @@ from pathlib import Path
 from jepa_core.errors import Cancelled
 from jepa_core.types import JSON
 
-LARGEST_BYTES = 2 * 1024**3  # about 2-5 s of hashing; above it a person would wait too long for the first picture
+LARGEST_BYTES = (
+    2 * 1024**3
+)  # about 2-5 s of hashing; above it a person would wait too long for the first picture
 _BLOCK = 4 * 1024**2
 
 

@@ -15,7 +15,13 @@ def refuse_unknown(scheme: str, options: Mapping[str, str], known: Iterable[str]
         if name in names:
             continue
         near = difflib.get_close_matches(name, names, n=1)
-        hint = f"Did you mean '{near[0]}'?" if near else f"It has: {', '.join(names)}." if names else "It has none."
+        hint = (
+            f"Did you mean '{near[0]}'?"
+            if near
+            else f"It has: {', '.join(names)}."
+            if names
+            else "It has none."
+        )
         raise SourceNotFound(f"A {scheme} source has no option '{name}'.", hint)
 
 
@@ -27,7 +33,9 @@ def number(options: Mapping[str, str], name: str, default: float, low: float, hi
     try:
         value = float(text)
     except ValueError:
-        raise SourceNotFound(f"'{name}={text}' is not a number.", f"Give a number from {low:g} to {high:g}.") from None
+        raise SourceNotFound(
+            f"'{name}={text}' is not a number.", f"Give a number from {low:g} to {high:g}."
+        ) from None
     if not low <= value <= high:
         raise SourceNotFound(f"'{name}={text}' is out of range.", f"Give a number from {low:g} to {high:g}.")
     return value
@@ -37,7 +45,9 @@ def whole(options: Mapping[str, str], name: str, default: int, low: int, high: i
     """The option as a whole number within [low, high]."""
     value = number(options, name, default, low, high)
     if value != int(value):
-        raise SourceNotFound(f"'{name}={options[name]}' is not a whole number.", f"Give one from {low} to {high}.")
+        raise SourceNotFound(
+            f"'{name}={options[name]}' is not a whole number.", f"Give one from {low} to {high}."
+        )
     return int(value)
 
 

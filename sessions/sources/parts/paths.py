@@ -16,7 +16,9 @@ def readable_file(text: str, kind: str) -> Path:
     if not path.is_file():
         raise SourceNotFound(f"{path} is not a regular file.", f"Choose a {kind} file on a disk.")
     if not os.access(path, os.R_OK):
-        raise SourceNotFound(f"{path} may not be read by this user.", "Ask its owner for read rights, or copy it.")
+        raise SourceNotFound(
+            f"{path} may not be read by this user.", "Ask its owner for read rights, or copy it."
+        )
     return path
 
 
@@ -26,7 +28,9 @@ def readable_folder(text: str, kind: str) -> Path:
     if not path.is_dir():
         raise SourceNotFound(f"{path} is not a folder.", f"Choose the folder that holds the {kind}.")
     if not os.access(path, os.R_OK | os.X_OK):
-        raise SourceNotFound(f"The folder {path} may not be opened by this user.", "Ask its owner for read rights.")
+        raise SourceNotFound(
+            f"The folder {path} may not be opened by this user.", "Ask its owner for read rights."
+        )
     return path
 
 

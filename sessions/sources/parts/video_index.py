@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from jepa_core.errors import Cancelled
@@ -18,18 +19,24 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-_HIDDEN_FRAME_CODECS = frozenset({"vp8"})  # their invisible reference frames are packets that never become a picture
+_HIDDEN_FRAME_CODECS = frozenset(
+    {"vp8"}
+)  # their invisible reference frames are packets that never become a picture
 
 
 @dataclass(frozen=True, slots=True)
 class VideoIndex:
     """Where every frame of the file is."""
 
-    keys: tuple[int, ...]  # frame n → what identifies it in the decoder's output: pts in stream ticks, or n itself
+    keys: tuple[
+        int, ...
+    ]  # frame n → what identifies it in the decoder's output: pts in stream ticks, or n itself
     pts_ns: tuple[int, ...]  # frame n → nanoseconds from the first frame, by the stream's own time base
     entries: tuple[int, ...]  # sorted keys of frames at which decoding can begin
     promised: str  # what the container's header says there should be and is not ("300 frames", "20.0 s"); "" when complete
-    is_counted: bool  # True: no usable time stamps, `keys` are plain counts and decoding begins at the start only
+    is_counted: (
+        bool  # True: no usable time stamps, `keys` are plain counts and decoding begins at the start only
+    )
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -51,7 +58,7 @@ class VideoIndex:
     @property
     def interval_ns(self) -> tuple[int, int]:
         """Shortest and longest time between neighbours; (0, 0) for a single frame."""
-        steps = [b - a for a, b in zip(self.pts_ns, self.pts_ns[1:], strict=False)]
+        steps = [b - a for a, b in pairwise(self.pts_ns)]
         return (min(steps), max(steps)) if steps else (0, 0)
 
     @property
@@ -86,14 +93,16 @@ def index_packets(
                 return None
             if packet.is_keyframe:
                 entries.append(packet.pts)
-            if entries and packet.pts >= entries[0]:  # what comes before the first key frame cannot be decoded
+            if (
+                entries and packet.pts >= entries[0]
+            ):  # what comes before the first key frame cannot be decoded
                 shown.append(packet.pts)
     except FFmpegError:
         if not shown:
             raise
         # The file breaks off in the middle of a packet: what was read so far is there.
     keys = tuple(sorted(shown))
-    if any(a == b for a, b in zip(keys, keys[1:], strict=False)):
+    if any(a == b for a, b in pairwise(keys)):
         return None
     assert stream.time_base is not None
     numerator, denominator = stream.time_base.numerator, stream.time_base.denominator
@@ -123,16 +132,14 @@ def index_by_decoding(
         if not pts:
             raise
     known = [p for p in pts if p is not None]
-    if len(known) == len(pts) and all(a < b for a, b in zip(known, known[1:], strict=False)):
+    if len(known) == len(pts) and all(a < b for a, b in pairwise(known)):
         assert stream.time_base is not None
         pts_ns = _nanoseconds(tuple(known), stream.time_base.numerator, stream.time_base.denominator)
     else:
         rate = stream.average_rate or stream.guessed_rate or 25  # 25: what raw streams are taken to be
         ticks = tuple(range(len(pts)))
         pts_ns = tuple(t * 1_000_000_000 * rate.denominator // rate.numerator for t in ticks)
-    return VideoIndex(
-        keys=tuple(range(len(pts))), pts_ns=pts_ns, entries=(0,), promised="", is_counted=True
-    )
+    return VideoIndex(keys=tuple(range(len(pts))), pts_ns=pts_ns, entries=(0,), promised="", is_counted=True)
 
 
 def _nanoseconds(pts: tuple[int, ...], numerator: int, denominator: int) -> tuple[int, ...]:

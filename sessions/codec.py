@@ -98,6 +98,7 @@ def step_row(
     clip_rows = [row_of_seq.get(seq, MISSING_ROW) for seq in inspection.clip]
     roles = roles_of(inspection.masks, inspection.layout) if has_payload else None
     one["step"], one["look"], one["seq"], one["t_mono_ns"] = step, inspection.step, inspection.seq, inspection.t_ns
+    one["crop"] = inspection.layout.crop
     one["clip"] = _padded(clip_rows, clip_length)
     one["clip_seq"] = _padded(inspection.clip, clip_length)
     one["t_start_mono_ns"], one["t_end_mono_ns"] = inspection.start_ns, inspection.end_ns
@@ -125,7 +126,6 @@ def inspection_of(
     *,
     kind: str,
     tubelet: int,
-    crop: tuple[float, float, float, float],
     metric: str,
     checkpoint: str,
     signal_names: Sequence[str],
@@ -139,6 +139,7 @@ def inspection_of(
     steps = max(1, len(clip) // max(1, tubelet)) if clip else error.shape[0]
     steps = min(steps, error.shape[0])
     shape = (steps, error.shape[1], error.shape[2])
+    x, y, width, height = (float(side) for side in one["crop"])
     masks = masks_of(np.asarray(one["token_role"], np.uint8)[:steps], int(one["mask_seed"]))
     pooled = np.stack([one["pooled_predicted"], one["pooled_target"], one["pooled_context"]])
     signals = {name: float(value) for name, value in zip(signal_names, one["signals"]) if not np.isnan(value)}
@@ -146,7 +147,7 @@ def inspection_of(
         seq=int(one["seq"]),
         t_ns=int(one["t_mono_ns"]),
         clip=clip,
-        layout=TokenLayout(kind, shape, tubelet, crop),
+        layout=TokenLayout(kind, shape, tubelet, (x, y, width, height)),
         masks=masks,
         error=frozen(error[:steps].reshape(-1)),
         metric=metric,

@@ -101,6 +101,7 @@ STEP_COLUMNS: tuple[Column, ...] = (
     Column("surprise", "float32", "scalar score by the attribute surprise_formula"),
     Column("mask_seed", "int64", "seed of this step's masks, -1 for a drawn region"),
     Column("token_error", "float32", "distance of predicted to actual latent, NaN where not predicted", shape=("grid_t", "grid_h", "grid_w"), chunk=8),
+    Column("crop", "float64", "what the model saw: x, y, width, height in the recorded frame", "pixel", shape=(4,), chunk=512),
     Column("token_role", "uint8", "part a token played", shape=("grid_t", "grid_h", "grid_w"), chunk=64, vocabulary=("unused", "context", "target", "both")),
     Column("pooled_predicted", "float32", "mean of the predicted latents", shape=("embed_dim",), chunk=32),
     Column("pooled_target", "float32", "mean of the target latents", shape=("embed_dim",), chunk=32),

@@ -142,7 +142,7 @@ def inspection_of(
     x, y, width, height = (float(side) for side in one["crop"])
     masks = masks_of(np.asarray(one["token_role"], np.uint8)[:steps], int(one["mask_seed"]))
     pooled = np.stack([one["pooled_predicted"], one["pooled_target"], one["pooled_context"]])
-    signals = {name: float(value) for name, value in zip(signal_names, one["signals"]) if not np.isnan(value)}
+    signals = {name: float(value) for name, value in zip(signal_names, one["signals"])}
     return Inspection(
         seq=int(one["seq"]),
         t_ns=int(one["t_mono_ns"]),

@@ -79,7 +79,7 @@ class CameraStream:
             "calibration_json": calibration.decode(),
             "calibration_sha256": hashlib.sha256(calibration).hexdigest() if self.calibration else "",
             "source_file_sha256": str(source.get("detail", {}).get("sha256", "")),
-            "encoder_version": f"opencv {machine.package_version("opencv-python-headless", "opencv-python")}",
+            "encoder_version": _codec_version(),
             "model_input": self.model_input,
             "source_json": canonical.encode(source).decode(),
         }
@@ -205,7 +205,7 @@ class ModelStream:
             "target_normalisation": "layer_norm without affine, as the family prescribes",
             "distance": self.metric,
             "source_dtype": self.checkpoint.dtype,
-            "surprise_formula": "mean of token_error over the tokens predicted after the context",
+            "surprise_formula": "mean over the predicted tokens of the mean absolute difference per feature; a token in several targets counts once",
             "reproduce_tolerance_same": float(self.tolerance[0]),
             "reproduce_tolerance_other": float(self.tolerance[1]),
             "window_steps": 0,
@@ -373,3 +373,7 @@ def _known_signals() -> tuple[str, ...]:
 
 def _text(value: Any) -> str:
     return canonical.encode(canonical.plain(value)).decode()
+
+
+def _codec_version() -> str:
+    return f"opencv {machine.package_version('opencv-python-headless', 'opencv-python')}"

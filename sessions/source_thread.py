@@ -20,14 +20,13 @@ from jepa_core.clock import CancelToken, Clock
 from jepa_core.errors import Cancelled, ConsoleError, NotSeekable, SourceError, SourceLost
 from jepa_core.types import SourceInfo
 from sessions.sources.base import Grab, Pace, Source
+from sessions.sources.parts.mailbox import Mailbox, Wishes
 from sessions.sources.parts.silence_watch import SilenceWatch
 
 _log = logging.getLogger(__name__)
 
 LATEST_NS = 1_000_000_000  # later than this the clock is set anew instead of racing to catch up
-MOST_STEPS_SHOWN = (
-    30  # so many single steps are read through one by one, so that the clip stays whole; more is a seek
-)
+MOST_STEPS_SHOWN = 30  # so many steps are read one by one, so that the clip stays whole; more is a seek
 MOST_ERRORS_IN_A_ROW = 10  # then the source is given up
 
 
@@ -47,7 +46,7 @@ class SourceThread:
     on_end        the source has no more pictures; the thread stays, so a seek brings it back
     on_fault      something a person must be told; the thread goes on if the source can
     on_open       the source is open
-    on_transport  play, pause, speed or pace have changed
+    on_transport  (is_playing, speed, pace): after opening and after each change
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class SourceThread:
         pace: Pace = Pace.LIVE,
         speed: float | None = 1.0,
         is_playing: bool = True,
-        on_transport: Callable[[Transport], None] | None = None,
+        on_transport: Callable[[bool, float | None, Pace], None] | None = None,
         name: str = "",
     ) -> None:
         self.cancel = CancelToken()  # set by stop(); a `deliver` that blocks waits with it
@@ -74,14 +73,7 @@ class SourceThread:
         self._on_transport = on_transport
         self._clock = clock
 
-        self._lock = threading.Condition()  # guards the mailbox: everything up to the blank line
-        self._wish_playing: bool | None = None
-        self._wish_seek: int | None = None
-        self._wish_steps = 0
-        self._wish_speed: tuple[float | None] | None = None
-        self._wish_pace: Pace | None = None
-        self._wake = CancelToken()  # ends the wait for the next picture's moment; a new one for every wait
-
+        self._mailbox = Mailbox(self.cancel)
         # From here on the source thread's own.
         self._transport = Transport(is_playing, _checked(speed), pace)
         self._info: SourceInfo | None = None
@@ -89,9 +81,8 @@ class SourceThread:
         self._index = -1  # of the picture delivered or sought last
         self._is_jump = True
         self._is_ended = False
-        self._owed = (
-            0 if is_playing else 1
-        )  # pictures to deliver at once though paused; the first one always shows
+        # Pictures to deliver at once though paused: the first one always shows.
+        self._owed = 0 if is_playing else 1
         self._anchor: tuple[int, int] | None = None  # clock time and media time that belong together
         self._errors_in_a_row = 0
 
@@ -106,36 +97,26 @@ class SourceThread:
 
     def play(self) -> None:
         """Go on; at the end of a file, begin again."""
-        self._post(playing=True)
+        self._mailbox.play()
 
     def pause(self) -> None:
         """Stop after the picture that is shown. A live source cannot be paused."""
-        self._post(playing=False)
+        self._mailbox.pause()
 
     def step(self, count: int = 1) -> None:
         """Pause and show the picture `count` further (negative: back) than the one that is shown."""
-        with self._lock:
-            self._wish_playing = False
-            self._wish_steps += count
-            self._rouse()
+        self._mailbox.step(count)
 
     def seek(self, index: int) -> None:
         """Show the picture with this number next, playing or paused; numbers beyond the ends mean the ends."""
-        with self._lock:
-            self._wish_seek = index
-            self._wish_steps = 0
-            self._rouse()
+        self._mailbox.seek(index)
 
     def set_speed(self, speed: float | None) -> None:
         """1.0 is the source's own speed, None as fast as the consumer takes them. ValueError unless > 0."""
-        with self._lock:
-            self._wish_speed = (_checked(speed),)
-            self._rouse()
+        self._mailbox.speed(_checked(speed))
 
     def set_pace(self, pace: Pace) -> None:
-        with self._lock:
-            self._wish_pace = pace
-            self._rouse()
+        self._mailbox.pace(pace)
 
     def stop(self, deadline: float = 1.0) -> bool:
         """End the thread; False when it had to be abandoned in a read that does not come back.
@@ -144,8 +125,7 @@ class SourceThread:
         thread delivers nothing once its read comes back.
         """
         self.cancel.cancel()
-        with self._lock:
-            self._rouse()
+        self._mailbox.rouse()
         if self._thread.ident is None:  # never started
             self._source.close()
             return True
@@ -170,18 +150,6 @@ class SourceThread:
     def transport(self) -> Transport:
         """As the thread last applied it."""
         return self._transport
-
-    def _post(self, *, playing: bool) -> None:
-        with self._lock:
-            self._wish_playing = playing
-            if playing:
-                self._wish_steps = 0
-            self._rouse()
-
-    def _rouse(self) -> None:
-        """With the lock held: end whatever wait the thread is in."""
-        self._wake.cancel()
-        self._lock.notify_all()
 
     # -- the thread -------------------------------------------------------------------------------------------------
 
@@ -229,29 +197,17 @@ class SourceThread:
 
     def _take_messages(self) -> bool:
         """Wait until there is something to do, then apply what was wished. False when told to stop."""
-        with self._lock:
-            while not (self.cancel.is_cancelled or self._has_mail() or self._has_work()):
-                self._lock.wait()
-            if self.cancel.is_cancelled:
-                return False
-            playing, self._wish_playing = self._wish_playing, None
-            seek, self._wish_seek = self._wish_seek, None
-            steps, self._wish_steps = self._wish_steps, 0
-            speed, self._wish_speed = self._wish_speed, None
-            pace, self._wish_pace = self._wish_pace, None
-            self._wake = CancelToken()
-        self._set_transport(playing, speed, pace)
-        if playing and self._is_ended and seek is None:
-            seek = 0
-        if seek is not None:
-            self._jump(seek)
-        if steps:
-            self._step(steps)
+        wishes = self._mailbox.take(self._has_work)
+        if wishes is None:
+            return False
+        self._set_transport(wishes)
+        if wishes.seek is not None:
+            self._jump(wishes.seek)
+        elif wishes.playing and self._is_ended:
+            self._jump(0)
+        if wishes.steps:
+            self._step(wishes.steps)
         return True
-
-    def _has_mail(self) -> bool:
-        wishes = (self._wish_playing, self._wish_seek, self._wish_speed, self._wish_pace)
-        return self._wish_steps != 0 or any(wish is not None for wish in wishes)
 
     def _has_work(self) -> bool:
         return not self._is_ended and (self._transport.is_playing or self._owed > 0 or self._is_live)
@@ -260,10 +216,8 @@ class SourceThread:
     def _is_live(self) -> bool:
         return self._info is not None and self._info.is_live
 
-    def _set_transport(
-        self, playing: bool | None, speed: tuple[float | None] | None, pace: Pace | None
-    ) -> None:
-        now = self._transport
+    def _set_transport(self, wishes: Wishes) -> None:
+        now, playing = self._transport, wishes.playing
         if playing is False and self._is_live:
             self._report(
                 NotSeekable("A live source cannot be paused.", "Freeze the view instead; recording goes on.")
@@ -271,8 +225,8 @@ class SourceThread:
             playing = None
         wished = Transport(
             is_playing=now.is_playing if playing is None else playing,
-            speed=now.speed if speed is None else speed[0],
-            pace=now.pace if pace is None else pace,
+            speed=now.speed if wishes.speed is None else wishes.speed[0],
+            pace=now.pace if wishes.pace is None else wishes.pace,
         )
         if wished == now:
             return
@@ -282,7 +236,7 @@ class SourceThread:
 
     def _tell_transport(self) -> None:
         if self._on_transport is not None:
-            self._on_transport(self._transport)
+            self._on_transport(self._transport.is_playing, self._transport.speed, self._transport.pace)
 
     def _jump(self, index: int) -> None:
         """Ask the source for this picture next; it is delivered at once, playing or not."""
@@ -356,7 +310,8 @@ class SourceThread:
         self._is_ended = True
         self._owed = 0
         self._anchor = None
-        self._set_transport(playing=False if not self._is_live else None, speed=None, pace=None)
+        if not self._is_live:
+            self._set_transport(Wishes(playing=False))
         self._on_end()
 
     def _wait_for_its_moment(self) -> bool:
@@ -374,11 +329,8 @@ class SourceThread:
         if now_ns - due_ns > patience_ns:
             self._anchor = (now_ns, media_ns)
             return True
-        with self._lock:
-            if self._has_mail() or self.cancel.is_cancelled:
-                return False
-            wake = self._wake
-        return self._clock.wait_until(due_ns, wake)
+        wake = self._mailbox.wake_token()
+        return wake is not None and self._clock.wait_until(due_ns, wake)
 
     def _media_ns(self, grab: Grab) -> int:
         """A recording keeps the rhythm it was captured in, a file the rhythm of its own time stamps."""

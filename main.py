@@ -45,19 +45,37 @@ def parser() -> argparse.ArgumentParser:
         verb.set_defaults(verb=name)
         return verb
 
-    demo = add("demo", "The embedded world and its checkpoint, in a window or, without a display, headless.", "demo", window)
-    demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder of a headless demo (default: ./demo-output)")
+    demo = add(
+        "demo",
+        "The embedded world and its checkpoint, in a window or, without a display, headless.",
+        "demo",
+        window,
+    )
+    demo.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo-output"),
+        help="folder of a headless demo (default: ./demo-output)",
+    )
     demo.add_argument("--seconds", type=float, default=20.0, help="length of a headless demo (default: 20)")
 
     live = add(
         "live", "Watch a video file, an image folder or a world through a checkpoint.",
         "live clip.mp4 --checkpoint vitl.pt --record sessions", window,
     )  # fmt: skip
-    live.add_argument("source", metavar="SOURCE", help="a video file, a folder of images, or world:cell?seed=1")
+    live.add_argument(
+        "source", metavar="SOURCE", help="a video file, a folder of images, or world:cell?seed=1"
+    )
     live.add_argument("--checkpoint", metavar="C", help="a checkpoint file or a Hugging Face folder")
-    live.add_argument("--record", metavar="DIR", type=Path, help="record a session there from the first frame on")
-    live.add_argument("--every-frame", action="store_true", help="the clock waits until the model saw every frame")
-    live.add_argument("--headless", action="store_true", help="without a window; needs --checkpoint and --record")
+    live.add_argument(
+        "--record", metavar="DIR", type=Path, help="record a session there from the first frame on"
+    )
+    live.add_argument(
+        "--every-frame", action="store_true", help="the clock waits until the model saw every frame"
+    )
+    live.add_argument(
+        "--headless", action="store_true", help="without a window; needs --checkpoint and --record"
+    )
     live.add_argument("--seconds", type=float, help="stop after this long")
 
     score = add(
@@ -71,7 +89,9 @@ def parser() -> argparse.ArgumentParser:
     replay = add("replay", "Open a recorded session; with --recompute compare it with a checkpoint, without a window.",
                  "replay 20261122T114407Z-5be1f00a.h5 --recompute --checkpoint vitl.pt", window)  # fmt: skip
     replay.add_argument("session", metavar="SESSION", help="a sealed .h5 or an unfinished .wmj")
-    replay.add_argument("--recompute", action="store_true", help="print how far a recomputation drifts from the record")
+    replay.add_argument(
+        "--recompute", action="store_true", help="print how far a recomputation drifts from the record"
+    )
     replay.add_argument("--checkpoint", metavar="C", help="default: the checkpoint named in the session")
     replay.add_argument("--progress-lines", action="store_true", help=argparse.SUPPRESS)
 
@@ -94,28 +114,68 @@ def _verb_parser(make: type | object, *args: object, **fields: object) -> argpar
 
 def _common() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help="params.yaml or config.json of the checkpoint, when it does not lie beside it")
-    common.add_argument("--settings", metavar="FILE", type=Path, default=argparse.SUPPRESS, help="a TOML file with settings of yours")
+    common.add_argument(
+        "--config",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="params.yaml or config.json of the checkpoint, when it does not lie beside it",
+    )
+    common.add_argument(
+        "--settings",
+        metavar="FILE",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="a TOML file with settings of yours",
+    )
     common.add_argument("--device", default=argparse.SUPPRESS, help="auto, cpu or cuda:N")
     common.add_argument("--dtype", default=argparse.SUPPRESS, help="auto, float32, bfloat16 or float16")
     common.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of the masks")
     common.add_argument("--clip-frames", type=int, default=argparse.SUPPRESS, help="frames per clip, at most")
-    common.add_argument("--stride", type=int, default=argparse.SUPPRESS, help="source frames between looks, 0 = the tubelet")
-    common.add_argument("--mask", choices=("future", "multiblock"), default=argparse.SUPPRESS, help="what is masked")
-    common.add_argument("--predict-steps", type=int, default=argparse.SUPPRESS, help="future: newest time steps to predict")
+    common.add_argument(
+        "--stride", type=int, default=argparse.SUPPRESS, help="source frames between looks, 0 = the tubelet"
+    )
+    common.add_argument(
+        "--mask", choices=("future", "multiblock"), default=argparse.SUPPRESS, help="what is masked"
+    )
+    common.add_argument(
+        "--predict-steps", type=int, default=argparse.SUPPRESS, help="future: newest time steps to predict"
+    )
     common.add_argument("--threads", type=int, default=argparse.SUPPRESS, help="torch threads, 0 = all cores")
-    common.add_argument("--print-config", action="store_true", default=argparse.SUPPRESS, help="print every setting and where it comes from")
-    common.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object on stdout")
+    common.add_argument(
+        "--print-config",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="print every setting and where it comes from",
+    )
+    common.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object on stdout"
+    )
     return common
 
 
 def _window() -> argparse.ArgumentParser:
     window = argparse.ArgumentParser(add_help=False)
-    window.add_argument("--screenshot", metavar="FILE", type=Path, default=argparse.SUPPRESS, help="save a picture of the window and exit")
-    window.add_argument("--after", metavar="SECONDS", type=float, default=argparse.SUPPRESS, help="when to take it (default: 3)")
-    window.add_argument("--size", metavar="WxH", default=argparse.SUPPRESS, help="size of the window, logical pixels")
+    window.add_argument(
+        "--screenshot",
+        metavar="FILE",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="save a picture of the window and exit",
+    )
+    window.add_argument(
+        "--after",
+        metavar="SECONDS",
+        type=float,
+        default=argparse.SUPPRESS,
+        help="when to take it (default: 3)",
+    )
+    window.add_argument(
+        "--size", metavar="WxH", default=argparse.SUPPRESS, help="size of the window, logical pixels"
+    )
     window.add_argument("--theme", choices=("dark", "light"), default=argparse.SUPPRESS)
-    window.add_argument("--zoom", type=float, default=argparse.SUPPRESS, help="size of everything, 1.0 = normal")
+    window.add_argument(
+        "--zoom", type=float, default=argparse.SUPPRESS, help="size of everything, 1.0 = normal"
+    )
     return window
 
 

@@ -23,7 +23,6 @@ from console.notices import (
     RecordingStopped,
     SourceEnded,
     SourceFailed,
-    SourceOpened,
 )
 from console.pipeline import Pipeline
 from console.progress import Progress
@@ -104,12 +103,12 @@ def run(config: Config, request: HeadlessRequest, progress: Progress, cancel: Ca
     ear = Ear(pipeline)
     try:
         _load(pipeline, ear, request, progress, cancel)
-        _open(pipeline, ear, request, cancel)
-        pipeline.start_recording(str(request.out))
-        started = ear.wait(RecordingStarted, Faulted, cancel=cancel)
-        if isinstance(started, Faulted):
+        pipeline.open_source(
+            request.source, every_frame=request.every_frame, speed=request.speed, record_to=str(request.out)
+        )
+        started = ear.wait(RecordingStarted, SourceFailed, Faulted, cancel=cancel)
+        if isinstance(started, SourceFailed | Faulted):
             raise started.error
-        pipeline.play()
         ended = ear.wait(
             SourceEnded,
             SourceFailed,
@@ -118,7 +117,7 @@ def run(config: Config, request: HeadlessRequest, progress: Progress, cancel: Ca
             meanwhile=lambda: _show_position(pipeline, progress),
         )
         error = ended.error if isinstance(ended, SourceFailed) else None
-        pipeline.pause()
+        pipeline.close_source()
         return _finish(pipeline, ear, progress, error)
     finally:
         progress.end()
@@ -137,17 +136,6 @@ def _load(
     loaded = ear.wait(CheckpointLoaded, CheckpointRefused, Faulted, cancel=cancel, meanwhile=show)
     if isinstance(loaded, CheckpointRefused | Faulted):
         raise loaded.error
-    if cancel.is_cancelled:
-        raise KeyboardInterrupt
-
-
-def _open(pipeline: Pipeline, ear: Ear, request: HeadlessRequest, cancel: CancelToken) -> None:
-    pipeline.open_source(
-        request.source, every_frame=request.every_frame, speed=request.speed, is_playing=False
-    )
-    opened = ear.wait(SourceOpened, SourceFailed, cancel=cancel)
-    if isinstance(opened, SourceFailed):
-        raise opened.error
     if cancel.is_cancelled:
         raise KeyboardInterrupt
 

@@ -1,30 +1,22 @@
 """The whole live pipeline without the glass: source, engine, recorder, and what a person does.
 
-The window and the headless run hold one of these and hear the same notices. Owns the source thread, the engine and the
-recorder; knows no Qt and never imports torch. Every listener is called from a worker thread and must not block.
+The window and the headless run hold one of these and hear the same notices. Owns the source thread; the engine belongs to
+`Checkpoints`, the recorder to `Recording`. Knows no Qt and never imports torch. Every listener is called from a worker
+thread and must not block.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 from console import recompute
-from console.ages import AgeMeter, RateMeter
+from console.checkpoints import Checkpoints
 from console.config import Config
 from console.intake import FrameNumbers, Intake, RecordingTap
 from console.notices import (
-    CheckpointLoaded,
-    CheckpointLoading,
-    CheckpointRefused,
-    CheckpointUnloaded,
-    EngineLost,
-    EngineRestored,
     Faulted,
-    MaskChanged,
     Notice,
     SourceClosed,
     SourceEnded,
@@ -33,9 +25,8 @@ from console.notices import (
     TransportChanged,
 )
 from console.recording import Recording, Scene
-from jepa_core import messages
+from console.vitals import Vitals
 from jepa_core.clock import CancelToken, Clock, SystemClock
-from jepa_core.engine_process import EngineProcess, LocalEngine
 from jepa_core.errors import ConsoleError, RequestError
 from jepa_core.lanes import LatestSlot
 from jepa_core.messages import EngineOptions
@@ -44,7 +35,6 @@ from jepa_core.tracks import SignalTrack
 from jepa_core.types import (
     CheckpointInfo,
     Event,
-    EventKind,
     Frame,
     Health,
     Inspection,
@@ -53,9 +43,10 @@ from jepa_core.types import (
     SourceInfo,
 )
 from sessions.recorder import Recorder
-from sessions.source_thread import SourceThread
+from sessions.source_thread import SourceThread, Transport
 from sessions.sources.base import Pace
 from sessions.sources.registry import open_source
+from sessions.sources.session_file import SessionFile
 
 Listener = Callable[[Notice], None]
 
@@ -75,38 +66,35 @@ class Pipeline:
         self.looks: LatestSlot[Inspection] = LatestSlot("looks")
         self.tracks: dict[str, SignalTrack] = {}
         self.source_info: SourceInfo | None = None
-        self.checkpoint_info: CheckpointInfo | None = None
-        self.checkpoint_report: LoadReport | None = None
         self.clock = clock or SystemClock()
-        self._options = options or config.engine_options()
         self._listeners: list[Listener] = []
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pipeline-worker")
         self._jpeg_quality = config.recording.jpeg_quality
+        self._vitals = Vitals(self.clock)
         self.recording = Recording(clock=self.clock, worker=self._worker, say=self._say, config=config)
-        self._engine: EngineProcess | LocalEngine = (
-            LocalEngine(self._on_engine)
-            if is_engine_local
-            else EngineProcess(self._on_engine, heartbeat_deadline=config.model.heartbeat_deadline_s)
+        self._checkpoints = Checkpoints(
+            config,
+            options=options,
+            is_engine_local=is_engine_local,
+            say=self._say,
+            recording=self.recording,
+            vitals=self._vitals,
+            on_look=self._on_look,
+            on_settled=self._on_model_settled,
         )
-        self._engine_started = False
         self._intake = Intake(
             clock=self.clock,
             numbers=FrameNumbers(),
             shown=self.shown,
-            engine=self._engine,
-            on_frame=self._on_frame,
+            engine=self._checkpoints.engine,
+            on_frame=self._vitals.captured,
             on_recorded_look=self.looks.put,
         )
         self._thread: SourceThread | None = None
-        self._source_cancel = CancelToken()
+        self._session: SessionFile | None = None
         self._uri = ""
-        self._checkpoint_path = ""
-        self._newest: Frame | None = None
-        self._latest_look: Inspection | None = None
-        self._lock = threading.Lock()
-        self._ages = {name: AgeMeter() for name in ("shown", "model", "overlay")}
-        self._rates = {name: RateMeter() for name in ("capture", "model", "shown")}
-        self._device_bytes = 0
+        self._record_to: str | None = None
+        self._when_loaded: Callable[[], None] | None = None
 
     # --- listeners --------------------------------------------------------------------------------------------------
 
@@ -119,19 +107,51 @@ class Pipeline:
 
     # --- source and transport ----------------------------------------------------------------------------------------
 
-    def open_source(
-        self, uri: str, *, every_frame: bool = False, speed: float | None = 1.0, is_playing: bool = True
+    def watch(
+        self,
+        uri: str,
+        checkpoint: str | None,
+        *,
+        config: str | None = None,
+        record_to: str | None = None,
+        every_frame: bool = False,
+        speed: float | None = 1.0,
     ) -> None:
-        """Open a file, folder, world or session. Returns at once; SourceOpened or SourceFailed follows."""
+        """Open a source with a checkpoint.
+
+        With every frame to be looked at, the first frame waits for the model; otherwise the picture shows at once, and
+        a recording begins as soon as the model is there (or was refused).
+        """
+        if checkpoint is None:
+            self.open_source(uri, every_frame=every_frame, speed=speed, record_to=record_to)
+        elif every_frame:
+            self._when_loaded = lambda: self.open_source(
+                uri, every_frame=True, speed=speed, record_to=record_to
+            )
+            self.load_checkpoint(checkpoint, config)
+        else:
+            if record_to is not None:
+                self._when_loaded = lambda: self.start_recording(record_to)
+            self.open_source(uri, speed=speed)
+            self.load_checkpoint(checkpoint, config)
+
+    def open_source(
+        self, uri: str, *, every_frame: bool = False, speed: float | None = 1.0, record_to: str | None = None
+    ) -> None:
+        """Open a file, folder, world or session. Returns at once; SourceOpened or SourceFailed follows.
+
+        record_to   a folder: record from the very first frame on
+        """
         self.close_source()
         self._uri = uri
-        self._source_cancel = CancelToken()
+        self._record_to = record_to
         self._intake.every_frame = every_frame
         try:
             source = open_source(uri)
         except ConsoleError as error:
             self._say(SourceFailed(uri, error))
             return
+        self._session = source if isinstance(source, SessionFile) else None
         self._thread = SourceThread(
             source,
             deliver=self._intake.deliver,
@@ -142,7 +162,6 @@ class Pipeline:
             clock=self.clock,
             pace=Pace.LOSSLESS if every_frame else Pace.LIVE,
             speed=speed,
-            is_playing=is_playing,
         )
         self._thread.start()
 
@@ -150,10 +169,10 @@ class Pipeline:
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._source_cancel.cancel()
         thread.stop()
         self._intake.end()
         self.source_info = None
+        self._session = None
         self._say(SourceClosed())
 
     def play(self) -> None:
@@ -172,6 +191,11 @@ class Pipeline:
         if self._thread is not None:
             self._thread.seek(index)
 
+    def seek_time(self, t_ns: int) -> None:
+        """To the frame of a replay that was captured at or just before this moment."""
+        if self._session is not None:
+            self.seek(self._session.index_at(t_ns))
+
     def set_speed(self, speed: float) -> None:
         if self._thread is not None:
             self._thread.set_speed(speed)
@@ -184,21 +208,23 @@ class Pipeline:
 
     def _on_source_open(self, info: SourceInfo) -> None:
         """On the source thread, before its first frame."""
-        self._intake.begin(info, self._source_cancel)
+        assert self._thread is not None
+        self._intake.begin(info, self._thread.cancel)
         self.source_info = info
-        self._latest_look = None
-        self._fill_tracks(info)
-        for meter in (*self._ages.values(), *self._rates.values()):
-            meter.clear()
+        self._vitals.clear()
+        self._fill_tracks()
         self._say(SourceOpened(info))
-        if self.recording.is_recording:
+        record_to, self._record_to = self._record_to, None
+        if record_to is not None:
+            self.recording.start_now(Path(record_to), self._scene(info), self._tap)
+        elif self.recording.is_recording:
             self.recording.scene_changed(self._scene(info))
-            self.recording.console_event(EventKind.STATUS, "source_opened", self.seq, reason_text=info.name)
+            self.recording.status_event("source_opened", self.seq, source=info.name)
 
-    def _fill_tracks(self, info: SourceInfo) -> None:
+    def _fill_tracks(self) -> None:
         """Live: empty curves that grow. Replay: the recorded ones, whole."""
-        session = getattr(self._thread.source, "session", None) if self._thread is not None else None
-        if info.kind == "session" and session is not None:
+        if self._session is not None:
+            session = self._session.session
             self.tracks = {name: session.track(name) for name in session.track_names}
         else:
             self.tracks = {name: SignalTrack(name, signal.unit) for name, signal in SIGNALS.items()}
@@ -208,131 +234,57 @@ class Pipeline:
             self._say(SourceEnded(self.source_info))
 
     def _on_source_fault(self, error: ConsoleError) -> None:
-        if self.recording.is_recording:
-            self.recording.console_event(EventKind.FAULT, error.code, self.seq, reason_text=error.what)
+        self.recording.fault(error.code, error.what, self.seq)
         self._say(SourceFailed(self._uri, error))
 
-    def _on_transport(self, is_playing: bool, speed: float | None, pace: Pace) -> None:
-        self._say(TransportChanged(is_playing, speed or 0.0, pace is Pace.LOSSLESS))
-
-    def _on_frame(self, frame: Frame) -> None:
-        self._newest = frame
-        self._rates["capture"].note(frame.received_ns)
+    def _on_transport(self, transport: Transport) -> None:
+        is_every_frame = transport.pace is Pace.LOSSLESS
+        self._say(TransportChanged(transport.is_playing, transport.speed or 0.0, is_every_frame))
 
     # --- model --------------------------------------------------------------------------------------------------------
 
     def load_checkpoint(
         self, path: str, config: str | None = None, options: EngineOptions | None = None
     ) -> None:
-        """Load it in the engine process; CheckpointLoading…, then Loaded or Refused follow."""
-        if options is not None:
-            self._options = options
+        """Load it in the engine; CheckpointLoading…, then CheckpointLoaded or CheckpointRefused follow."""
         self._intake.has_model = False
-        self._checkpoint_path = path
-        self._start_engine()
-        self._say(CheckpointLoading(path, 0.0, "starting"))
-        self._engine.load(path, config, self._options)
-
-    def _start_engine(self) -> None:
-        with self._lock:
-            if not self._engine_started:
-                self._engine.start()
-                self._engine_started = True
+        self._checkpoints.load(path, config, options)
 
     def cancel_load(self) -> None:
-        self._engine.cancel_load()
+        self._checkpoints.cancel_load()
 
     def unload_checkpoint(self) -> None:
-        self._intake.has_model = False
-        self._engine.unload()
-        self.checkpoint_info = self.checkpoint_report = None
-        self._say(CheckpointUnloaded())
-        self._scene_changed()
+        self._checkpoints.unload()
 
     def set_mask(self, rule: MaskRule) -> None:
-        """A change of the mask rule is a status event and does not roll the file (session-format 4.4)."""
-        self._options = replace(self._options, mask=rule)
-        self._engine.set_mask(rule)
-        if self.recording.is_recording:
-            self.recording.console_event(
-                EventKind.STATUS,
-                "mask_changed",
-                self.seq,
-                reason_text=_words_of(rule),
-                mask_rule=_fields_of(rule),
-            )
-        self._say(MaskChanged(rule))
+        self._checkpoints.set_mask(rule, self.seq)
 
     @property
     def mask_rule(self) -> MaskRule:
-        return self._options.mask
+        return self._checkpoints.options.mask
 
-    def _on_engine(self, message: object) -> None:
-        """Every answer of the engine, on its supervisor's thread."""
-        match message:
-            case messages.Looked(inspection):
-                self._on_look(inspection)
-            case messages.Beat(_, device_bytes, _):
-                self._device_bytes = device_bytes
-            case messages.LoadProgress(fraction, text):
-                self._say(CheckpointLoading(self._checkpoint_path, fraction, text))
-            case messages.Loaded(info, report):
-                self._on_loaded(info, report)
-            case messages.Refused(error):
-                self._on_refused(error)
-            case messages.LoadCancelled():
-                self.checkpoint_info = self.checkpoint_report = None
-                self._say(CheckpointUnloaded(is_cancelled=True))
-            case messages.EngineFault(error):
-                self._fault(error)
-            case messages.EngineDown(reason):
-                self._on_engine_down(reason)
-            case messages.EngineBack(seconds):
-                self._say(EngineRestored(seconds))
-            case _:
-                pass  # Released and FrameDone are the engine's own business
+    @property
+    def checkpoint_info(self) -> CheckpointInfo | None:
+        return self._checkpoints.info
+
+    @property
+    def checkpoint_report(self) -> LoadReport | None:
+        return self._checkpoints.report
+
+    def _on_model_settled(self, is_other_model: bool) -> None:
+        if is_other_model and self.recording.is_recording and self.source_info is not None:
+            self.recording.scene_changed(self._scene(self.source_info))
+        self._intake.has_model = self._checkpoints.can_predict
+        waiting, self._when_loaded = self._when_loaded, None
+        if waiting is not None:
+            self._worker.submit(waiting)  # not on the engine's thread: it opens and closes things
 
     def _on_look(self, inspection: Inspection) -> None:
-        self._latest_look = inspection
-        self._ages["model"].note(inspection.end_ns - inspection.t_ns)
-        self._rates["model"].note(inspection.end_ns)
         self.recording.look(inspection)
         for name, track in self.tracks.items():
             if name in inspection.signals:
                 track.append(inspection.t_ns, inspection.signals[name], inspection.seq)
         self.looks.put(inspection)
-
-    def _on_loaded(self, info: CheckpointInfo, report: LoadReport) -> None:
-        is_same = self.checkpoint_info is not None and self.checkpoint_info.id == info.id
-        self.checkpoint_info, self.checkpoint_report = info, report
-        if not is_same:  # a restarted engine with the same checkpoint does not roll the file
-            self._scene_changed()
-        if self.recording.is_recording:
-            self.recording.console_event(
-                EventKind.STATUS, "checkpoint_loaded", self.seq, reason_text=f"{info.family} {info.variant}",
-                checkpoint_sha256=info.sha256,
-            )  # fmt: skip
-        self._intake.has_model = "masked" in info.abilities
-        self._say(CheckpointLoaded(info, report))
-
-    def _on_refused(self, error: ConsoleError) -> None:
-        self._intake.has_model = False
-        self.checkpoint_info = self.checkpoint_report = None
-        if self.recording.is_recording:
-            self.recording.console_event(
-                EventKind.STATUS, "checkpoint_refused", self.seq, reason_text=error.what
-            )
-        self._say(CheckpointRefused(self._checkpoint_path, error))
-
-    def _on_engine_down(self, reason: str) -> None:
-        if self.recording.is_recording:
-            self.recording.console_event(EventKind.FAULT, "engine_restarted", self.seq, reason_text=reason)
-        self._say(EngineLost(reason))
-
-    def _fault(self, error: ConsoleError) -> None:
-        if self.recording.is_recording:
-            self.recording.console_event(EventKind.FAULT, error.code, self.seq, reason_text=error.what)
-        self._say(Faulted(error))
 
     # --- record -------------------------------------------------------------------------------------------------------
 
@@ -351,13 +303,12 @@ class Pipeline:
             self._say(
                 Faulted(RequestError("There is nothing to record yet.", "Open a source first (Ctrl+O)."))
             )
-            return
-        if info.kind == "session":
+        elif info.kind == "session":
             self._say(
-                Faulted(RequestError("A replay is not recorded again.", "Open a live source or a video."))
+                Faulted(RequestError("A replay is not recorded again.", "Open a video or a live source."))
             )
-            return
-        self.recording.start(Path(directory), self._scene(info), self._tap)
+        else:
+            self.recording.start(Path(directory), self._scene(info), self._tap)
 
     def _tap(self, recorder: Recorder) -> None:
         self._intake.tap = RecordingTap(recorder, self._jpeg_quality)
@@ -372,29 +323,25 @@ class Pipeline:
         self.recording.recover(Path(journal))
 
     def _scene(self, info: SourceInfo) -> Scene:
-        return Scene(info, self.checkpoint_info, self.checkpoint_report, self._options)
-
-    def _scene_changed(self) -> None:
-        if self.recording.is_recording and self.source_info is not None:
-            self.recording.scene_changed(self._scene(self.source_info))
+        return Scene(info, self.checkpoint_info, self.checkpoint_report, self._checkpoints.options)
 
     def recompute(
         self, checkpoint: str, on_progress: Callable[[float, str], None], on_done: recompute.OnDone
     ) -> CancelToken:
         """Run the open session's frames through a checkpoint, in a child process."""
-        path = str(self.source_info.detail.get("path", "")) if self.source_info is not None else ""
+        path = str(self._session.path) if self._session is not None else ""
         return recompute.recompute_in_child(path, checkpoint, on_progress, on_done)
 
     # --- what a person did --------------------------------------------------------------------------------------------
 
     def override_start(self, t_ns: int, seq: int) -> Event:
-        return self.recording.override_start(t_ns, seq, self._latest_look)
+        return self.recording.override_start(t_ns, seq, self._vitals.latest_look)
 
-    def override_end(self, t_ns: int, seq: int) -> Event:
+    def override_end(self, t_ns: int, seq: int) -> Event | None:
         return self.recording.override_end(t_ns, seq)
 
     def near_miss(self, t_ns: int, seq: int) -> Event:
-        return self.recording.near_miss(t_ns, seq, self._latest_look)
+        return self.recording.near_miss(t_ns, seq, self._vitals.latest_look)
 
     def note(self, t_ns: int, seq: int, text: str) -> Event:
         return self.recording.note(t_ns, seq, text)
@@ -402,15 +349,14 @@ class Pipeline:
     def bookmark(self, t_ns: int, seq: int) -> Event:
         return self.recording.bookmark(t_ns, seq)
 
-    def amend(self, event_id: str, **fields: str | int) -> Event:
-        return self.recording.amend(event_id, **fields)
+    def amend(self, event_id: str, **changes: str | int | bool) -> Event:
+        return self.recording.amend(event_id, **changes)
 
     @property
     def events(self) -> list[Event]:
         """Live: what happened in this run. Replay: what was recorded."""
-        session = getattr(self._thread.source, "session", None) if self._thread is not None else None
-        if self.is_replay and session is not None:
-            return list(session.events())
+        if self._session is not None and self.is_replay:
+            return list(self._session.session.events())
         return self.recording.events
 
     # --- how fresh, how complete --------------------------------------------------------------------------------------
@@ -418,40 +364,24 @@ class Pipeline:
     @property
     def seq(self) -> int:
         """Number of the newest frame, -1 before the first."""
-        return self._newest.seq if self._newest is not None else -1
+        newest = self._vitals.newest
+        return newest.seq if newest is not None else -1
 
     @property
     def position(self) -> int:
         """The newest frame's number in its own source, -1 before the first."""
-        return self._newest.index if self._newest is not None else -1
+        newest = self._vitals.newest
+        return newest.index if newest is not None else -1
 
     def shown_now(self, frame: Frame) -> None:
         """The view painted this frame just now."""
-        now_ns = self.clock.now_ns()
-        if not self.is_replay:
-            self._ages["shown"].note(now_ns - frame.t_ns)
-            if self._latest_look is not None:
-                self._ages["overlay"].note(now_ns - self._latest_look.t_ns)
-        self._rates["shown"].note(now_ns)
+        self._vitals.painted(frame, self.is_replay)
 
     def health(self) -> Health:
-        now_ns = self.clock.now_ns()
-        status = self.recording.status()
-        return Health(
-            ages_ns={
-                name: found
-                for name, meter in self._ages.items()
-                if (found := meter.percentiles()) is not None
-            },
-            rates={name: meter.rate(now_ns) for name, meter in self._rates.items()},
-            skipped={"shown": self.shown.skipped, "model": self._engine.skipped + self._intake.without_slot},
-            gaps=status.gaps if status is not None else 0,
-            queue_bytes=status.queue_bytes if status is not None else 0,
-            disk_free=status.disk_free if status is not None else -1,
-            device_bytes=self._device_bytes,
-            seq=self.seq,
-            synced_age_ns=status.synced_age_ns if status is not None else -1,
-            disk_seconds=status.disk_seconds if status is not None else -1.0,
+        """Cheap; sampled twice a second."""
+        model_skipped = self._checkpoints.engine.skipped + self._intake.without_slot
+        return self._vitals.health(
+            skipped={"shown": self.shown.skipped, "model": model_skipped}, recorder=self.recording.status()
         )
 
     # --- the end ------------------------------------------------------------------------------------------------------
@@ -461,23 +391,4 @@ class Pipeline:
         self.close_source()
         self.stop_recording("operator")
         self._worker.shutdown(wait=True)
-        if self._engine_started:
-            self._engine.stop(deadline=deadline_s)
-
-
-def _words_of(rule: MaskRule) -> str:
-    if rule.kind == "future":
-        return f"predict the newest {rule.predict_steps} time steps"
-    if rule.kind == "multiblock":
-        return f"multi-block, {rule.generator}, seed {rule.seed}"
-    return "a region drawn on the picture"
-
-
-def _fields_of(rule: MaskRule) -> dict[str, object]:
-    return {
-        "kind": rule.kind,
-        "predict_steps": rule.predict_steps,
-        "generator": rule.generator,
-        "region": list(rule.region) if rule.region is not None else None,
-        "seed": rule.seed,
-    }
+        self._checkpoints.stop(deadline_s)

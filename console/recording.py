@@ -6,6 +6,7 @@ never on the caller's thread. Knows no Qt.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -27,7 +28,7 @@ from console.notices import (
 from jepa_core.clock import CancelToken, Clock
 from jepa_core.errors import ConsoleError
 from jepa_core.messages import EngineOptions
-from jepa_core.types import JSON, CheckpointInfo, Event, EventKind, Inspection, LoadReport, SourceInfo
+from jepa_core.types import JSON, CheckpointInfo, Event, Inspection, LoadReport, SourceInfo
 from sessions import events, fold, header
 from sessions.recorder import FrameRow, Recorder, RecorderStatus
 
@@ -82,9 +83,10 @@ class Recording:
 
     def start(self, directory: Path, scene: Scene, on_ready: Callable[[Recorder], None]) -> None:
         """Open a journal on the worker; `on_ready` hands the recorder to the intake before anything is confirmed."""
-        self._worker.submit(self._start, directory, scene, on_ready)
+        self._worker.submit(self.start_now, directory, scene, on_ready)
 
-    def _start(self, directory: Path, scene: Scene, on_ready: Callable[[Recorder], None]) -> None:
+    def start_now(self, directory: Path, scene: Scene, on_ready: Callable[[Recorder], None]) -> None:
+        """The same on the caller's thread: for a source thread that must not lose its first frame."""
         if self._recorder is not None:
             return
         try:
@@ -185,71 +187,51 @@ class Recording:
     # --- what a person did --------------------------------------------------------------------------------------------
 
     def override_start(self, t_ns: int, seq: int, inspection: Inspection | None) -> Event:
-        event = self._person(
-            EventKind.OVERRIDE,
-            t_ns,
-            seq,
-            phase="start",
-            subtype="manual_takeover",
-            proposed_action={"signals": _finite(inspection)},
+        """The press, at the moment it happened (section 7 of the architecture: stamped at once)."""
+        event = events.override_start(
+            t_ns=t_ns, seq=seq, actor=self._actor, proposed_action={"signals": _finite(inspection)}
         )
         self._open_override = event
-        return event
+        return self._keep(event)
 
-    def override_end(self, t_ns: int, seq: int) -> Event:
-        """The release repeats the record and names its start, so the two count as one override."""
-        begun = self._open_override
-        self._open_override = None
-        onset = begun.t_ns if begun is not None else t_ns
-        return self._person(
-            EventKind.OVERRIDE,
-            onset,
-            begun.seq if begun is not None else seq,
-            phase="end",
-            subtype="manual_takeover",
-            t_end_mono_ns=t_ns,
-            supersedes=begun.id if begun is not None else "",
-        )
+    def override_end(self, t_ns: int, seq: int) -> Event | None:
+        """The release; None when nothing was being held."""
+        begun, self._open_override = self._open_override, None
+        if begun is None:
+            return None
+        return self._keep(events.override_end(begun, t_end_ns=t_ns))
 
     def near_miss(self, t_ns: int, seq: int, inspection: Inspection | None) -> Event:
-        return self._person(EventKind.NEAR_MISS, t_ns, seq, signals=_finite(inspection))
+        return self._keep(
+            events.near_miss(t_ns=t_ns, seq=seq, actor=self._actor, detail={"signals": _finite(inspection)})
+        )
 
     def note(self, t_ns: int, seq: int, text: str) -> Event:
-        return self._person(EventKind.NOTE, t_ns, seq, reason_text=text)
+        return self._keep(events.note(text, t_ns=t_ns, seq=seq, actor=self._actor))
 
     def bookmark(self, t_ns: int, seq: int) -> Event:
-        return self._person(EventKind.BOOKMARK, t_ns, seq)
+        return self._keep(events.bookmark(t_ns=t_ns, seq=seq, actor=self._actor))
 
-    def amend(self, event_id: str, **fields: JSON) -> Event:
+    def amend(self, event_id: str, **changes: JSON) -> Event:
         """A correction: a new event that points at the old one, which stays as it is."""
         now_ns = self._clock.now_ns()
-        return self._person(EventKind.CORRECTION, now_ns, -1, supersedes=event_id, **fields)
+        return self._keep(events.correction(event_id, t_ns=now_ns, seq=-1, actor=self._actor, **changes))
 
-    def console_event(self, kind: EventKind, subtype: str, seq: int, **fields: JSON) -> Event:
-        """A fault or a status: the console's own report."""
-        event = events.new_event(
-            kind,
-            t_ns=self._clock.now_ns(),
-            seq=seq,
-            actor="console",
-            clock=self._clock,
-            subtype=subtype,
-            initiated_by="external",
-            **fields,
-        )
-        return self._keep(event)
+    # --- what the console itself reports --------------------------------------------------------------------------------
 
-    def _person(self, kind: EventKind, t_ns: int, seq: int, **fields: JSON) -> Event:
-        event = events.new_event(
-            kind,
-            t_ns=t_ns,
-            seq=seq,
-            actor=f"operator:{self._operator}",
-            clock=self._clock,
-            initiated_by="operator",
-            **fields,
-        )
-        return self._keep(event)
+    def fault(self, code: str, what: str, seq: int) -> None:
+        """Into the record, when there is one."""
+        if self._recorder is not None:
+            self._keep(events.fault(code, what, t_ns=self._clock.now_ns(), seq=seq))
+
+    def status_event(self, subtype: str, seq: int, **detail: JSON) -> None:
+        """Into the record, when there is one."""
+        if self._recorder is not None:
+            self._keep(events.status(subtype, t_ns=self._clock.now_ns(), seq=seq, **detail))
+
+    @property
+    def _actor(self) -> str:
+        return f"operator:{self._operator}"
 
     def _keep(self, event: Event) -> Event:
         recorder = self._recorder
@@ -268,4 +250,4 @@ def _finite(inspection: Inspection | None) -> dict[str, JSON]:
     """The live signals at this instant, without what is not a number."""
     if inspection is None:
         return {}
-    return {name: value for name, value in inspection.signals.items() if value == value}
+    return {name: float(value) for name, value in inspection.signals.items() if math.isfinite(value)}

@@ -68,7 +68,9 @@ def demo(arguments: Namespace) -> int:
         return 0
     is_offscreen = os.environ.get("QT_QPA_PLATFORM", "").split(":")[0] in environment.SCREENLESS
     if getattr(arguments, "screenshot", None) or (not is_offscreen and environment.is_display_available()):
-        return _open_window(arguments, config, screen="live", source=DEMO_WORLD, checkpoint=str(DEMO_CHECKPOINT))
+        return _open_window(
+            arguments, config, screen="live", source=DEMO_WORLD, checkpoint=str(DEMO_CHECKPOINT)
+        )
     return _demo_headless(arguments, config)
 
 
@@ -95,7 +97,9 @@ def _size(text: str | None) -> tuple[int, int] | None:
         return None
     width, _, height = text.lower().partition("x")
     if not (width.isdigit() and height.isdigit()):
-        raise ConfigError(f"--size {text}: that is not a size.", "Write it as WIDTHxHEIGHT, for example 1280x720.")
+        raise ConfigError(
+            f"--size {text}: that is not a size.", "Write it as WIDTHxHEIGHT, for example 1280x720."
+        )
     return int(width), int(height)
 
 
@@ -159,7 +163,9 @@ def _demo_headless(arguments: Namespace, config: Config) -> int:
         say_json(summary)
         return 0
     say(f"session   {result.session}  ({size_words(result.session.stat().st_size)})")
-    say(f"          {result.summary['frames']} frames, {result.summary['steps']} looks, {result.summary['gaps']} gaps")
+    say(
+        f"          {result.summary['frames']} frames, {result.summary['steps']} looks, {result.summary['gaps']} gaps"
+    )
     say(f"picture   {picture}")
     say(f"summary   {out / 'summary.json'}")
     note = summary["checkpoint_note"]
@@ -176,7 +182,9 @@ def _picture_of_the_window(picture: Path) -> None:
     environ = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
-        raise DisplayError("The picture of the window could not be drawn.", done.stderr.strip() or "Run it again.")
+        raise DisplayError(
+            "The picture of the window could not be drawn.", done.stderr.strip() or "Run it again."
+        )
 
 
 def _note_of(checkpoint: Path) -> str:
@@ -185,5 +193,3 @@ def _note_of(checkpoint: Path) -> str:
         return ""
     notes = json.loads(card.read_text(encoding="utf-8")).get("notes", [])
     return "; ".join(str(note) for note in notes)
-
-

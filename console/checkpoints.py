@@ -1,0 +1,169 @@
+"""The checkpoint controller: loads, refuses and unloads, and turns the engine's answers into notices.
+
+Owns the engine (whose process owns the device and the model). Knows no Qt and never imports torch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+from console.config import Config
+from console.notices import (
+    CheckpointLoaded,
+    CheckpointLoading,
+    CheckpointRefused,
+    CheckpointUnloaded,
+    EngineLost,
+    EngineRestored,
+    Faulted,
+    MaskChanged,
+    Notice,
+)
+from console.recording import Recording
+from console.vitals import Vitals
+from jepa_core import messages
+from jepa_core.engine_process import EngineProcess, LocalEngine
+from jepa_core.errors import ConsoleError
+from jepa_core.messages import EngineOptions
+from jepa_core.types import JSON, CheckpointInfo, Inspection, LoadReport, MaskRule
+
+
+class Checkpoints:
+    """At most one checkpoint at a time."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        options: EngineOptions | None,
+        is_engine_local: bool,
+        say: Callable[[Notice], None],
+        recording: Recording,
+        vitals: Vitals,
+        on_look: Callable[[Inspection], None],
+        on_settled: Callable[[bool], None],
+    ) -> None:
+        """`on_look` gets every inspection; `on_settled` says when a load came to its end, and whether it changed
+        what is recorded. Both are called on the engine's own thread of this process."""
+        self.info: CheckpointInfo | None = None
+        self.report: LoadReport | None = None
+        self.options = options or config.engine_options()
+        self.engine: EngineProcess | LocalEngine = (
+            LocalEngine(self._answer)
+            if is_engine_local
+            else EngineProcess(self._answer, heartbeat_deadline=config.model.heartbeat_deadline_s)
+        )
+        self._say = say
+        self._recording = recording
+        self._vitals = vitals
+        self._on_look = on_look
+        self._on_settled = on_settled
+        self._path = ""
+        self._lock = threading.Lock()
+        self._is_started = False
+
+    @property
+    def can_predict(self) -> bool:
+        """Is there a model that can be shown frames?"""
+        return self.info is not None and "masked" in self.info.abilities
+
+    def load(self, path: str, config: str | None, options: EngineOptions | None) -> None:
+        """Load it in the engine; CheckpointLoading…, then CheckpointLoaded or CheckpointRefused follow."""
+        if options is not None:
+            self.options = options
+        self.info = self.report = None
+        self._path = path
+        with self._lock:
+            if not self._is_started:
+                self.engine.start()
+                self._is_started = True
+        self._say(CheckpointLoading(path, 0.0, "starting"))
+        self.engine.load(path, config, self.options)
+
+    def cancel_load(self) -> None:
+        self.engine.cancel_load()
+
+    def unload(self) -> None:
+        self.info = self.report = None
+        self.engine.unload()
+        self._say(CheckpointUnloaded())
+        self._on_settled(True)
+
+    def set_mask(self, rule: MaskRule, seq: int) -> None:
+        """A change of the mask rule is a status event and does not roll the file (session-format 4.4)."""
+        self.options = replace(self.options, mask=rule)
+        self.engine.set_mask(rule)
+        self._recording.status_event("mask_changed", seq, rule=_fields_of(rule))
+        self._say(MaskChanged(rule))
+
+    def stop(self, deadline_s: float) -> None:
+        with self._lock:
+            if self._is_started:
+                self.engine.stop(deadline=deadline_s)
+
+    # --- the engine's answers -----------------------------------------------------------------------------------------
+
+    def _answer(self, message: object) -> None:
+        match message:
+            case messages.Looked(inspection):
+                self._vitals.looked(inspection)
+                self._on_look(inspection)
+            case messages.Beat(_, device_bytes, _):
+                self._vitals.device_bytes = device_bytes
+            case messages.LoadProgress(fraction, text):
+                self._say(CheckpointLoading(self._path, fraction, text))
+            case messages.Loaded(info, report):
+                self._loaded(info, report)
+            case messages.Refused(error):
+                self._refused(error)
+            case messages.LoadCancelled():
+                self._say(CheckpointUnloaded(is_cancelled=True))
+                self._on_settled(False)
+            case messages.EngineFault(error):
+                self._recording.fault(error.code, error.what, self._seq)
+                self._say(Faulted(error))
+            case messages.EngineDown(reason):
+                self._recording.fault("engine_restarted", f"The model's process ended: {reason}", self._seq)
+                self._say(EngineLost(reason))
+            case messages.EngineBack(seconds):
+                self._recording.status_event(
+                    "checkpoint_loaded", self._seq, restarted_after_s=round(seconds, 3)
+                )
+                self._say(EngineRestored(seconds))
+            case _:
+                pass  # Released and FrameDone are the engine client's own business
+
+    def _loaded(self, info: CheckpointInfo, report: LoadReport) -> None:
+        is_same = (
+            self.info is not None and self.info.id == info.id
+        )  # a restarted engine does not roll the file
+        self.info, self.report = info, report
+        if not is_same:
+            self._recording.status_event(
+                "checkpoint_loaded", self._seq, system=info.family, variant=info.variant, sha256=info.sha256
+            )
+            self._say(CheckpointLoaded(info, report))
+        self._on_settled(not is_same)
+
+    def _refused(self, error: ConsoleError) -> None:
+        self.info = self.report = None
+        self._recording.status_event("checkpoint_refused", self._seq, what=error.what)
+        self._say(CheckpointRefused(self._path, error))
+        self._on_settled(False)
+
+    @property
+    def _seq(self) -> int:
+        newest = self._vitals.newest
+        return newest.seq if newest is not None else -1
+
+
+def _fields_of(rule: MaskRule) -> dict[str, JSON]:
+    return {
+        "kind": rule.kind,
+        "predict_steps": rule.predict_steps,
+        "generator": rule.generator,
+        "region": list(rule.region) if rule.region is not None else None,
+        "seed": rule.seed,
+    }

@@ -275,7 +275,7 @@ def pip_install(wanted: list[str], extra: list[str]) -> None:
     """Raises Stop with one sentence; pip's own words stay in `.venv/pip.log`."""
     PIP_LOG.unlink(missing_ok=True)
     UNFINISHED.touch()
-    quiet = [] if sys.stdout.isatty() else ["-q"]
+    quiet = [] if sys.stdout.isatty() else ["-q", "--progress-bar", "off"]
     command = [str(PYTHON), "-m", "pip", "install", *quiet, "--no-input", "--only-binary", ":all:"]
     command += ["--retries", "3", "--disable-pip-version-check", "--log", str(PIP_LOG)]
     command += ["-c", str(ROOT / "constraints.txt"), *extra, *wanted]
@@ -301,12 +301,10 @@ def pip_install(wanted: list[str], extra: list[str]) -> None:
             "The packages could not be downloaded: the package index does not answer.",
             "Connect to the network, or set PIP_INDEX_URL to your mirror, and type the same again.",
         )
-    missing = [line for line in log.splitlines() if "No matching distribution found for" in line]
-    if missing:
-        name = missing[-1].rsplit(" ", 1)[-1]
+    if "No matching distribution found" in log or "DistributionNotFound" in log:
         raise Stop(
-            f"There is no ready-made package {name} for Python {sys.version_info[0]}.{sys.version_info[1]} here.",
-            f"Python 3.11, 3.12 and 3.13 on Linux, Windows and Apple silicon have one; pip's words: {PIP_LOG}",
+            f"The index has no ready-made packages for Python {sys.version_info[0]}.{sys.version_info[1]} here.",
+            f"Python 3.11 to 3.13 on Linux, Windows and Apple silicon have them; which is missing: {PIP_LOG}",
         )
     raise Stop("The packages could not be installed.", f"pip's own words are in {PIP_LOG}.")
 

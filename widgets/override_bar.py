@@ -1,0 +1,419 @@
+"""What the person decides, set apart from what the machine thinks: hold to override, near miss, and why.
+
+Stamps the moment of a press at once, from the clock it was given. Asks for reason and severity only afterwards, in
+one key press each, and closes by itself when nobody answers. Never says that something is on disk before it is told.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QFocusEvent,
+    QHideEvent,
+    QKeyEvent,
+    QKeySequence,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QShortcut,
+)
+from PySide6.QtWidgets import QGridLayout, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from widgets import a11y
+from widgets.marks import mark_of
+from widgets.parts import button, heading, label, row, set_look
+from widgets.theme import Theme, current, follow
+
+REASONS = (  # session-format 4.8, in its order; the first nine have a digit
+    ("unexpected_motion", "unexpected motion"),
+    ("person_in_zone", "person in zone"),
+    ("object_in_zone", "object in zone"),
+    ("model_surprise", "model surprise"),
+    ("wrong_goal", "wrong goal"),
+    ("perception_error", "perception error"),
+    ("planner_error", "planner error"),
+    ("sensor_fault", "sensor fault"),
+    ("latency", "latency"),
+    ("contact_or_force", "contact or force"),
+    ("operator_preference", "operator preference"),
+    ("test", "test"),
+    ("other", "other"),
+)
+SEVERITIES = ("none", "minor", "serious", "severe")  # what it could have come to, 0..3
+ASK_MS = 6000
+
+
+class HoldButton(QWidget):
+    """A large painted button with a mark, words and its keys; says press and release, not click."""
+
+    pressed = Signal()
+    released = Signal()
+
+    def __init__(self, kind: str, words: str, keys: tuple[str, ...], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._kind, self._words, self._keys = kind, words, keys
+        self._is_active, self._is_down = False, False
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+        follow(self, lambda _theme: (self.updateGeometry(), self.update()))
+
+    def show_active(self, is_active: bool, words: str) -> None:
+        """Filled while its action goes on."""
+        self._is_active, self._words = is_active, words
+        self.setAccessibleDescription(words)
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        theme = current()
+        return QSize(theme.px(150), theme.px(72))
+
+    def minimumSizeHint(self) -> QSize:
+        theme = current()
+        return QSize(theme.px(128), theme.px(72))
+
+    def let_go(self) -> None:
+        if self._is_down:
+            self._is_down = False
+            self.released.emit()
+
+    def _take(self) -> None:
+        if not self._is_down and self.isEnabled():
+            self._is_down = True
+            self.pressed.emit()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._take()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            self.let_go()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            if not event.isAutoRepeat():
+                self._take()
+            return
+        super().keyPressEvent(event)
+
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            if not event.isAutoRepeat():
+                self.let_go()
+            return
+        super().keyReleaseEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        self.let_go()  # a hold nobody can see being let go must not go on
+        super().focusOutEvent(event)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        self.let_go()
+        super().hideEvent(event)
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.EnabledChange:
+            self.let_go()
+            self.update()
+        super().changeEvent(event)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        theme = current()
+        style = mark_of(self._kind)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        box = QRectF(self.rect()).adjusted(1.5, 1.5, -1.5, -1.5)
+        edge = theme.color(style.token) if self.isEnabled() else theme.color("line")
+        ground = theme.color("raised")
+        tint = theme.color(style.token, 0.16 if not self.underMouse() else 0.26)
+        painter.setPen(
+            QPen(theme.color("accent") if self.hasFocus() else edge, theme.px(3 if self.hasFocus() else 2))
+        )
+        painter.setBrush(ground)
+        painter.drawRoundedRect(box, theme.px(8), theme.px(8))
+        painter.setBrush(edge if self._is_active else tint if self.isEnabled() else ground)
+        painter.drawRoundedRect(box, theme.px(8), theme.px(8))
+        ink = "ink_light" if self._is_active else style.text_token if self.isEnabled() else "dim"
+        size = "title"
+        painter.setFont(theme.font(size, bold=True))
+        words = f"{style.glyph} {self._words}"
+        if painter.fontMetrics().horizontalAdvance(words) > box.width() - theme.px(12):
+            painter.setFont(theme.font("body", bold=True))
+        words = painter.fontMetrics().elidedText(
+            words, Qt.TextElideMode.ElideRight, int(box.width() - theme.px(8))
+        )
+        painter.setPen(theme.color(ink))
+        upper = QRectF(box.left(), box.top() + theme.px(9), box.width(), theme.px(24))
+        painter.drawText(upper, Qt.AlignmentFlag.AlignCenter, words)
+        self._paint_keys(painter, theme, box, ink)
+        painter.end()
+
+    def _paint_keys(self, painter: QPainter, theme: Theme, box: QRectF, ink: str) -> None:
+        painter.setFont(theme.font("small", mono=True))
+        metrics = painter.fontMetrics()
+        widths = [metrics.horizontalAdvance(key) + theme.px(12) for key in self._keys]
+        x = box.center().x() - (sum(widths) + theme.px(6) * (len(widths) - 1)) / 2
+        for key, width in zip(self._keys, widths, strict=True):
+            cap = QRectF(x, box.bottom() - theme.px(28), width, theme.px(19))
+            painter.setPen(QPen(theme.color(ink, 0.6), 1))
+            painter.setBrush(theme.color("background", 0.0 if self._is_active else 0.7))
+            painter.drawRoundedRect(cap, theme.px(4), theme.px(4))
+            painter.setPen(
+                theme.color("ink_light" if self._is_active else "text" if self.isEnabled() else "dim")
+            )
+            painter.drawText(cap, Qt.AlignmentFlag.AlignCenter, key)
+            x += width + theme.px(6)
+
+
+class OverrideBar(QWidget):
+    """Override, near miss, the question after them, and what became of the last one."""
+
+    overridePressed = Signal(object)  # t_ns
+    overrideReleased = Signal(object)  # t_ns
+    nearMissPressed = Signal(object)  # t_ns
+    reasonChosen = Signal(object, object)  # event_id, reason code
+    severityChosen = Signal(object, int)  # event_id, 0..3
+    questionClosed = Signal(object)  # event_id: nobody answered
+
+    def __init__(
+        self, parent: QWidget | None = None, *, now_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        super().__init__(parent)
+        self._now_ns = now_ns
+        self._held_since: int | None = None
+        self._asking: tuple[str, str] | None = None  # "reason" | "severity", event id
+        self._override = HoldButton("override", self.tr("Hold to override"), ("O",))
+        self._near_miss = HoldButton("near_miss", self.tr("Near miss"), ("N",))
+        a11y.name(
+            self._override,
+            self.tr("Hold to override"),
+            self.tr("Your action in place of the model's, while held"),
+            "O",
+        )
+        a11y.name(
+            self._near_miss,
+            self.tr("Near miss"),
+            self.tr("Marks this moment as a near miss: a person's judgement, never the monitor's"),
+            "N",
+        )
+        self._override.pressed.connect(self._override_down)
+        self._override.released.connect(self._override_up)
+        self._near_miss.pressed.connect(lambda: self.nearMissPressed.emit(self._now_ns()))
+        self._question = QWidget()
+        self._question_words = label(role="strong", wrap=True)
+        self._question_hint = label(role="small", wrap=True)
+        self._grid = QGridLayout()
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        inner = QVBoxLayout(self._question)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.addWidget(self._question_words)
+        inner.addLayout(self._grid)
+        inner.addWidget(self._question_hint)
+        self._last_dot = label("○", "dim")
+        self._last = label(role="dim", wrap=True)
+        self._layout = QVBoxLayout(self)
+        self._layout.addWidget(heading(self.tr("Your call")))
+        self._layout.addLayout(row(self._override, self._near_miss))
+        self._layout.addLayout(row(self._last_dot, self._last, 1, spacing=6))
+        self._layout.addWidget(self._question)
+        self._layout.addStretch(1)
+        self._last_dot.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(ASK_MS)
+        self._timer.timeout.connect(self.close_question)
+        self._second = QTimer(self)  # counts the held seconds, 1 Hz, only while held
+        self._second.setInterval(1000)
+        self._second.timeout.connect(lambda: self.show_held(self._now_ns()))
+        self._digits = [self._digit(n) for n in range(10)]
+        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self, self.close_question)
+        self._arm(())
+        self._question.hide()
+        self.setAccessibleName(self.tr("Your call"))
+        self.show_last("", "")
+        follow(self, self._restyle)
+
+    # held
+
+    def press(self, t_ns: int) -> None:
+        """Draw the override as held since t_ns, whoever started it (key, pedal, mouse)."""
+        if self._held_since is not None:
+            return
+        self._held_since = t_ns
+        self._second.start()
+        self.show_held(t_ns)
+
+    def release(self, t_ns: int) -> None:
+        """Draw the override as over."""
+        if self._held_since is None:
+            return
+        self._held_since = None
+        self._second.stop()
+        self._override.show_active(False, self.tr("Hold to override"))
+
+    def show_held(self, now_ns: int) -> None:
+        """The running time of the hold."""
+        if self._held_since is not None:
+            seconds = max(now_ns - self._held_since, 0) // 1_000_000_000
+            self._override.show_active(True, self.tr("OVERRIDE {0} s").format(seconds))
+
+    @property
+    def is_held(self) -> bool:
+        return self._held_since is not None
+
+    def set_can_act(self, can_act: bool) -> None:
+        """False in replay: what was decided then is not decided again."""
+        self._override.setEnabled(can_act)
+        self._near_miss.setEnabled(can_act)
+        if not can_act:
+            self.close_question()
+
+    # questions
+
+    def ask_reason(self, event_id: str) -> None:
+        """Ask why, for six seconds; digits 1-9 answer."""
+        choices = [(n + 1, self.tr(words), code) for n, (code, words) in enumerate(REASONS[:9])]
+        self._ask("reason", event_id, self.tr("◆ Why the override?"), choices)
+
+    def ask_severity(self, event_id: str) -> None:
+        """Ask how bad it could have been, for six seconds; digits 0-3 answer."""
+        choices = [(n, self.tr(words), str(n)) for n, words in enumerate(SEVERITIES)]
+        self._ask("severity", event_id, self.tr("▲ How severe could it have become?"), choices)
+
+    def choose_digit(self, digit: int) -> bool:
+        """Answer the open question by a digit, from a pedal or gamepad too. False when it means nothing now."""
+        if self._asking is None:
+            return False
+        kind, event_id = self._asking
+        if kind == "reason" and 1 <= digit <= 9:
+            self._answer_reason(event_id, REASONS[digit - 1][0])
+            return True
+        if kind == "severity" and 0 <= digit <= 3:
+            self._end_question()
+            self._last.setText(self.tr("severity {0}, {1}").format(digit, self.tr(SEVERITIES[digit])))
+            self.severityChosen.emit(event_id, digit)
+            return True
+        return False
+
+    def close_question(self) -> None:
+        """Nobody answered: the record keeps "not given"."""
+        if self._asking is None:
+            return
+        kind, event_id = self._asking
+        self._end_question()
+        self._last.setText(
+            self.tr("reason: not given") if kind == "reason" else self.tr("severity: not given")
+        )
+        self.questionClosed.emit(event_id)
+
+    @property
+    def asking(self) -> tuple[str, str] | None:
+        """("reason" | "severity", event id) while a question is open."""
+        return self._asking
+
+    def show_last(self, text: str, state: str) -> None:
+        """What became of the last event: state "saving" | "on disk" | "failed" | "not recorded"."""
+        if not text:
+            self._last_dot.setText("○")
+            self._last.setText(self.tr("Nothing marked yet."))
+            set_look(self._last_dot, tone="")
+            return
+        dot, tone, words = {
+            "saving": ("○", "", self.tr("saving")),
+            "on disk": ("●", "ok", self.tr("on disk")),
+            "failed": ("✗", "bad", self.tr("could not be saved")),
+            "not recorded": ("○", "flag", self.tr("not recorded: start recording to keep it")),
+        }.get(state, ("○", "", state))
+        self._last_dot.setText(dot)
+        set_look(self._last_dot, tone=tone)
+        set_look(self._last, tone="bad" if state == "failed" else "")
+        self._last.setText(self.tr("Last: {0} · {1}").format(text, words))
+
+    # inside
+
+    def _override_down(self) -> None:
+        t_ns = self._now_ns()
+        self.press(t_ns)
+        self.overridePressed.emit(t_ns)
+
+    def _override_up(self) -> None:
+        t_ns = self._now_ns()
+        self.release(t_ns)
+        self.overrideReleased.emit(t_ns)
+
+    def _digit(self, n: int) -> QShortcut:
+        shortcut = QShortcut(QKeySequence(str(n)), self)
+        shortcut.activated.connect(lambda: self.choose_digit(n))
+        return shortcut
+
+    def _arm(self, digits: tuple[int, ...]) -> None:
+        """Digits are keys only while a question is open."""
+        for n, shortcut in enumerate(self._digits):
+            shortcut.setEnabled(n in digits)
+        self._escape.setEnabled(bool(digits))
+
+    def _ask(self, kind: str, event_id: str, words: str, choices: list[tuple[int, str, str]]) -> None:
+        if self._asking is not None:
+            self.close_question()
+        self._asking = (kind, event_id)
+        self._question_words.setText(words)
+        self._question_hint.setText(self.tr('Closes by itself in 6 s; the record then says "not given".'))
+        self._empty_grid()
+        columns = 2
+        for n, (digit, text, _code) in enumerate(choices):
+            self._grid.addWidget(self._choice(digit, text), n // columns, n % columns)
+        if kind == "reason":
+            n = len(choices)
+            self._grid.addWidget(self._more(event_id), n // columns, n % columns)
+        self._question.show()
+        self._arm(tuple(digit for digit, _, _ in choices))
+        self._timer.start()
+
+    def _choice(self, digit: int, text: str) -> QPushButton:
+        made = button(f"{digit}  {text}", "flat", lambda: self.choose_digit(digit) and None)
+        made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        a11y.name(made, text, keys=str(digit))
+        return made
+
+    def _more(self, event_id: str) -> QPushButton:
+        made = button(self.tr("more …"), "flat")
+        made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        a11y.name(made, self.tr("More reasons"))
+        menu = QMenu(made)
+        for code, words in REASONS[9:]:
+            menu.addAction(self.tr(words)).triggered.connect(
+                lambda _checked=False, chosen=code: self._answer_reason(event_id, chosen)
+            )
+        menu.aboutToShow.connect(self._timer.stop)
+        menu.aboutToHide.connect(self._timer.start)
+        made.setMenu(menu)
+        return made
+
+    def _answer_reason(self, event_id: str, code: str) -> None:
+        self._end_question()
+        self._last.setText(self.tr("reason: {0}").format(self.tr(dict(REASONS)[code])))
+        self.reasonChosen.emit(event_id, code)
+
+    def _end_question(self) -> None:
+        self._asking = None
+        self._timer.stop()
+        self._arm(())
+        self._question.hide()
+
+    def _empty_grid(self) -> None:
+        while (item := self._grid.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.hide()
+                widget.deleteLater()
+
+    def _restyle(self, theme: Theme) -> None:
+        m = theme.px(12)
+        self._layout.setContentsMargins(m, theme.px(8), m, theme.px(8))
+        self._layout.setSpacing(theme.px(8))
+        self._grid.setHorizontalSpacing(theme.px(4))
+        self._grid.setVerticalSpacing(theme.px(2))

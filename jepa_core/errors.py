@@ -65,6 +65,18 @@ class UnreadableCheckpoint(CheckpointError):
     code = "unreadable_checkpoint"
 
 
+class WeightsNotFinite(CheckpointError):
+    """A weight is NaN or infinite: nothing this model says would mean anything."""
+
+    code = "weights_not_finite"
+
+
+class ConfigDiffers(CheckpointError):
+    """The config beside a checkpoint is unreadable, or says other than its tensors do."""
+
+    code = "config_differs"
+
+
 class DeviceError(ConsoleError):
     code = "device_error"
 

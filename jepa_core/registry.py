@@ -7,6 +7,7 @@ never recognised in a file and never offered to a user.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 FAMILIES: dict[str, str] = {
@@ -23,3 +24,29 @@ def family(name: str) -> Any:
     target = FAMILIES.get(name) or DRILL_FAMILIES[name]
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+_MARKS = (  # (exact system name, is it there?): first match wins; tensor names as checkpoint sorts them
+    ("JEPA-WM", ("predictor/predictor_blocks.0.adaLN_modulation.1.weight",)),
+    ("V-JEPA 2-AC", ("predictor/action_encoder.weight", "predictor/predictor_embed.weight")),
+    ("V-JEPA 2.1", ("encoder/norms_block.0.weight",)),
+    ("V-JEPA 2.1", ("ema_encoder/norms_block.0.weight",)),
+    ("I-JEPA", ("predictor/mask_token",)),
+    ("I-JEPA", ("/embeddings.position_embeddings",)),
+    ("LeWorldModel", ("/encoder.embeddings.cls_token", "/predictor.pos_embedding")),
+    ("C-JEPA", ("/mask_token", "/id_projector.weight")),
+    ("C-JEPA", ("/model.predictor.id_projector.weight",)),
+    ("C-JEPA (its VideoSAUR encoder)", ("/processor.module.corrector.to_k.weight", "/initializer.log_std")),
+    ("EB-JEPA", ("/encoder.stack_blocks.0.initial_conv.weight",)),
+    ("V-JEPA", ("encoder/pos_embed", "predictor/mask_tokens.0")),
+    ("a JEPA encoder with a position table", ("encoder/pos_embed", "encoder/patch_embed.proj.weight")),
+)
+
+
+def looks_like(keys: frozenset[str], config: Mapping[str, object]) -> str:
+    """Which system a file that no family recognised seems to belong to; empty where nothing can be said."""
+    for name, marks in _MARKS:
+        if all(mark in keys for mark in marks):
+            return name
+    model_type = config.get("model_type")
+    return f"a Hugging Face '{model_type}' model" if isinstance(model_type, str) else ""

@@ -1,0 +1,100 @@
+"""Where a model runs and in which precision; how much memory a look will take; device faults in plain words.
+
+Nothing here owns a device: the engine does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import torch
+
+from jepa_core.design import LookSize
+from jepa_core.errors import DeviceError, DeviceLost, OutOfMemory
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def pick(device: str = "auto", dtype: str = "auto") -> tuple[torch.device, torch.dtype]:
+    """The device and dtype asked for, or the best there is.
+
+    auto: the first CUDA device in bfloat16 (float32 where it has none), else the CPU in float32, whose results are the
+    reference. Raises DeviceError for a device that is not there.
+    """
+    if device == "auto":
+        device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceError(f"{device} is not a device.", "Use auto, cpu or cuda:N.", str(error)) from error
+    if chosen.type not in ("cpu", "cuda"):
+        raise DeviceError(f"{device} is not supported.", "Use auto, cpu or cuda:N.")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise DeviceError(f"{device} is not there: {count} CUDA devices found.", "Use --device cpu.")
+    if dtype == "auto":
+        is_fast = chosen.type == "cuda" and torch.cuda.is_bf16_supported()
+        return chosen, torch.bfloat16 if is_fast else torch.float32
+    if dtype not in DTYPES:
+        raise DeviceError(f"{dtype} is not a known precision.", f"Use auto, {', '.join(DTYPES)}.")
+    return chosen, DTYPES[dtype]
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def forecast_bytes(parameters: int, dtype: torch.dtype, look: LookSize) -> int:
+    """Device memory of the weights and one look, bytes.
+
+    Counted at the widest moment of a block: the residual stream, its norm, the fused projection and the mixed heads,
+    or the MLP's hidden layer before and after its activation; attention itself keeps no N x N matrix. The clip and its
+    patches stay alive meanwhile.
+    """
+    attention = look.width * (1 + 1 + 3 + 1)
+    mlp = look.width * 2 + look.hidden * 2
+    activations = look.tokens * max(attention, mlp) + 2 * look.tokens * look.width  # + targets kept, float32 or less
+    return (parameters + activations + 2 * look.input_values) * dtype.itemsize
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free now on the device."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def in_words(count: int) -> str:
+    """1536000000 → "1.5 GB"."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"
+
+
+@contextmanager
+def device_errors(doing: str) -> Iterator[None]:
+    """Turn torch's device exceptions into OutOfMemory and DeviceLost; `doing` names the work, "loading the model"."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemory(
+            f"The device ran out of memory while {doing}.",
+            "Use a shorter clip (--clip-frames), --dtype bfloat16, or --device cpu.",
+            str(error),
+        ) from error
+    except (RuntimeError, MemoryError) as error:
+        text = str(error)
+        if isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text.lower():
+            raise OutOfMemory(
+                f"This machine ran out of memory while {doing}.",
+                "Use a shorter clip (--clip-frames), a smaller checkpoint, or close other programs.",
+                text,
+            ) from error
+        if "CUDA error" in text or "device-side assert" in text:
+            raise DeviceLost(
+                f"The GPU failed while {doing}.", "The engine is started again; if it repeats, use --device cpu.", text
+            ) from error
+        raise

@@ -1,0 +1,77 @@
+"""Finds and reads what lies beside a checkpoint: its training parameters and its card. Data only, never code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from jepa_core.design import Config
+from jepa_core.errors import ConfigDiffers
+
+MAX_BYTES = 1_000_000  # a config is a page of text; anything larger is something else
+
+
+def find_config(checkpoint: Path, explicit: Path | None = None) -> Config:
+    """The config of a checkpoint file or folder: the one asked for, else the one beside it, else none.
+
+    Order: explicit; `<stem>.params.yaml`, `<stem>.yaml`; the only `params*.yaml` of the folder, or of several the one
+    the official launcher writes; `config.json`. Raises ConfigDiffers where it cannot be read or chosen.
+    """
+    path = explicit if explicit is not None else _beside(checkpoint)
+    if path is None:
+        return Config()
+    return Config(values=_read_mapping(path), source=path.name)
+
+
+def read_card(checkpoint: Path) -> Mapping[str, Any]:
+    """`<stem>.card.json` beside a checkpoint, or an empty mapping."""
+    path = checkpoint.with_name(checkpoint.stem + ".card.json")
+    return _read_mapping(path) if path.is_file() else {}
+
+
+def _beside(checkpoint: Path) -> Path | None:
+    if checkpoint.is_dir():
+        found = checkpoint / "config.json"
+        return found if found.is_file() else None
+    folder, stem = checkpoint.parent, checkpoint.name.split(".")[0]
+    named = [f"{checkpoint.stem}.params.yaml", f"{stem}.params.yaml", f"{checkpoint.stem}.yaml", f"{stem}.yaml"]
+    for name in named:
+        if (folder / name).is_file():
+            return folder / name
+    general = sorted(p for p in folder.glob("params*") if p.suffix in (".yaml", ".yml") and p.is_file())
+    for preferred in ("params-pretrain.yaml", "params.yaml"):
+        if folder / preferred in general:
+            return folder / preferred
+    if len(general) > 1:
+        raise ConfigDiffers(
+            f"{checkpoint.name}: {len(general)} configs lie beside it ({', '.join(p.name for p in general)}).",
+            "Choose one with --config.",
+        )
+    if general:
+        return general[0]
+    found = folder / "config.json"
+    return found if found.is_file() else None
+
+
+def _read_mapping(path: Path) -> Mapping[str, Any]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigDiffers(f"{path.name} is larger than a config can be.", "Choose another with --config.")
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except OSError as error:
+        raise ConfigDiffers(f"The config {path} cannot be read.", "Check the path.", str(error)) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        where = getattr(getattr(error, "problem_mark", None), "line", getattr(error, "lineno", 1) - 1) + 1
+        raise ConfigDiffers(
+            f"{path.name}, line {where}, is not valid {'JSON' if path.suffix == '.json' else 'YAML'}.",
+            "Mend the file or choose another with --config.",
+            str(error),
+        ) from error
+    if not isinstance(values, Mapping):
+        raise ConfigDiffers(f"{path.name} holds no settings.", "Mend the file or choose another with --config.")
+    return values

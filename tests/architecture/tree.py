@@ -34,9 +34,9 @@ def calls(path: Path) -> Iterator[tuple[int, str, ast.Call]]:
 
 
 def dotted(node: ast.expr) -> str:
-    """`a.b.c` as written; the last names only where it starts with a call or an index."""
+    """`a.b.c` as written; `.c` where it starts with a call or an index."""
     if isinstance(node, ast.Attribute):
-        return f"{dotted(node.value)}.{node.attr}".lstrip(".")
+        return f"{dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
 
 

@@ -55,7 +55,7 @@ def decode(encoded: bytes) -> NDArray[np.uint8]:
 
 def crc32_of(rgb: NDArray[np.uint8]) -> int:
     """CRC-32 of the decoded bytes, so that a different decoder is noticed."""
-    return zlib.crc32(np.ascontiguousarray(rgb))
+    return zlib.crc32(np.ascontiguousarray(rgb).data)
 
 
 def picture_size(encoded: bytes) -> tuple[int, int] | None:
@@ -97,7 +97,12 @@ def step_row(
     clip_length = one["clip"].shape[0]
     clip_rows = [row_of_seq.get(seq, MISSING_ROW) for seq in inspection.clip]
     roles = roles_of(inspection.masks, inspection.layout) if has_payload else None
-    one["step"], one["look"], one["seq"], one["t_mono_ns"] = step, inspection.step, inspection.seq, inspection.t_ns
+    one["step"], one["look"], one["seq"], one["t_mono_ns"] = (
+        step,
+        inspection.step,
+        inspection.seq,
+        inspection.t_ns,
+    )
     one["crop"] = inspection.layout.crop
     one["clip"] = _padded(clip_rows, clip_length)
     one["clip_seq"] = _padded(inspection.clip, clip_length)

@@ -115,9 +115,8 @@ class Disk:
             else:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
-                return False
-            return True  # a file system without locks (some network volumes): go on without the mark
+            # anything else is a file system without locks (some network volumes): go on without the mark
+            return error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
         return True
 
 

@@ -172,7 +172,9 @@ def note(text: str, *, t_ns: int, seq: int, actor: str) -> Event:
 
 
 def bookmark(*, t_ns: int, seq: int, actor: str, text: str = "") -> Event:
-    return new_event(EventKind.BOOKMARK, t_ns=t_ns, seq=seq, actor=actor, detail={"text": text} if text else {})
+    return new_event(
+        EventKind.BOOKMARK, t_ns=t_ns, seq=seq, actor=actor, detail={"text": text} if text else {}
+    )
 
 
 def fault(code: str, what: str, *, t_ns: int, seq: int = -1, actor: str = "console", **detail: Any) -> Event:
@@ -222,7 +224,9 @@ def parse_document(document: bytes | str | Mapping[str, Any]) -> Event:
             payload=fields,
         )
     except (canonical.NotCanonical, KeyError, TypeError, ValueError) as error:
-        raise WrongEvent("A recorded event cannot be read.", "", f"{type(error).__name__}: {error}") from error
+        raise WrongEvent(
+            "A recorded event cannot be read.", "", f"{type(error).__name__}: {error}"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +252,9 @@ def resolve(events: Iterable[Event]) -> list[Resolved]:
             roots.append(event)
         else:
             followers.setdefault(root.id, []).append(event)
-    return sorted((_merge(root, followers.get(root.id, [])) for root in roots), key=lambda item: item.event.t_ns)
+    return sorted(
+        (_merge(root, followers.get(root.id, [])) for root in roots), key=lambda item: item.event.t_ns
+    )
 
 
 def _root(event: Event, known: Mapping[str, Event]) -> Event:
@@ -279,7 +285,14 @@ _IDENTITY = frozenset(
 
 
 def _build(
-    event_id: str, kind: EventKind, *, t_ns: int, seq: int, actor: str, entered_ns: int | None, fields: Mapping[str, Any]
+    event_id: str,
+    kind: EventKind,
+    *,
+    t_ns: int,
+    seq: int,
+    actor: str,
+    entered_ns: int | None,
+    fields: Mapping[str, Any],
 ) -> Event:
     allowed = {**_DEFAULTS, **_PER_KIND.get(kind, {})}
     if wrong := sorted(set(fields) - set(allowed)):
@@ -340,7 +353,9 @@ def _checked_stop(value: JSON) -> JSON:
         if stop["safety_rated"]:
             raise WrongEvent("A stop requested by the console is not safety rated.")
         if stop["function"] == "emergency":
-            raise WrongEvent("The console never performs an emergency stop; it can only record that one was seen.")
+            raise WrongEvent(
+                "The console never performs an emergency stop; it can only record that one was seen."
+            )
     return stop
 
 

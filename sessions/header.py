@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jepa_core.clock import Clock, SystemClock
 from jepa_core.messages import EngineOptions
-from jepa_core.types import JSON, CheckpointInfo, Inspection, LoadReport, SourceInfo
+from jepa_core.types import JSON, CheckpointInfo, InputSpec, Inspection, LoadReport, SourceInfo
 from sessions import canonical, machine
 from sessions.events import uuid7
 from sessions.schema import (
@@ -199,7 +199,9 @@ class ModelStream:
             "grid_w": columns,
             "embed_dim": self.embed_dim,
             "prediction_kind": "masked",
-            "context_rule_json": _text({"rule": "context tokens of the mask rule; the predictor sees no others"}),
+            "context_rule_json": _text(
+                {"rule": "context tokens of the mask rule; the predictor sees no others"}
+            ),
             "mask_rule_json": _text(dataclasses.asdict(options.mask)),
             "mask_seed": options.mask.seed,
             "target_normalisation": "layer_norm without affine, as the family prescribes",
@@ -259,7 +261,9 @@ class SessionHeader:
         started = datetime.datetime.fromtimestamp(self.start_wall_ns // 10**9, datetime.UTC)
         return f"{started:%Y%m%dT%H%M%SZ}-{self.session_id.replace('-', '')[-8:]}"
 
-    def continued(self, previous: Path, chain_head: bytes, clock_now: tuple[int, int], **changes: Any) -> SessionHeader:
+    def continued(
+        self, previous: Path, chain_head: bytes, clock_now: tuple[int, int], **changes: Any
+    ) -> SessionHeader:
         """The header of the next part: tied to the one before by its file name and its chain's head."""
         mono_ns, wall_ns = clock_now
         return dataclasses.replace(
@@ -333,20 +337,24 @@ def build_header(
     camera: CameraStream | None = None,
     model: ModelStream | None = None,
     environment: Mapping[str, JSON] | None = None,
-    start_mono_ns: int | None = None,
-    start_wall_ns: int | None = None,
+    clock: Clock | None = None,
     **fields: Any,
 ) -> SessionHeader:
-    """A complete header. `fields` are others of SessionHeader; times default to the system's clocks."""
-    wall_ns = time.time_ns() if start_wall_ns is None else start_wall_ns
+    """A complete header of a session that begins now. `fields` are others of SessionHeader."""
+    clock = clock or SystemClock()
+    wall_ns = clock.wall_ns()
     if model is None and checkpoint is not None:
         model = ModelStream.of(checkpoint, options, report)
     extra: dict[str, JSON] = {}
     if checkpoint is not None:
-        extra = {"device": checkpoint.device, "dtype": checkpoint.dtype, "torch_threads": (options or EngineOptions()).threads}
+        extra = {
+            "device": checkpoint.device,
+            "dtype": checkpoint.dtype,
+            "torch_threads": (options or EngineOptions()).threads,
+        }
     return SessionHeader(
         session_id=fields.pop("session_id", "") or uuid7(wall_ns),
-        start_mono_ns=time.monotonic_ns() if start_mono_ns is None else start_mono_ns,
+        start_mono_ns=clock.now_ns(),
         start_wall_ns=wall_ns,
         camera=camera or CameraStream.of(source),
         model=model,
@@ -377,3 +385,22 @@ def _text(value: Any) -> str:
 
 def _codec_version() -> str:
     return f"opencv {machine.package_version('opencv-python-headless', 'opencv-python')}"
+
+
+def stream_of_inspection(inspection: Inspection) -> ModelStream:
+    """A stream that holds this look, when nobody said which checkpoint made it."""
+    spec = InputSpec(size=0, frames=len(inspection.clip), fps=0.0, tubelet=inspection.layout.tubelet, patch=0)
+    width = inspection.pooled.shape[-1]
+    checkpoint = CheckpointInfo(
+        inspection.checkpoint, "other", "", "", "", spec, None, frozenset(), dtype="", embed_dim=width
+    )
+    return ModelStream(
+        checkpoint=checkpoint,
+        grid=inspection.layout.shape,
+        frames_per_clip=len(inspection.clip),
+        tubelet=inspection.layout.tubelet,
+        embed_dim=width,
+        layout=inspection.layout.kind,
+        metric=inspection.metric,
+        signal_names=tuple(sorted(inspection.signals)),
+    )

@@ -62,13 +62,17 @@ class JournalWriter:
     def __init__(self, path: Path, header_json: bytes, *, clock: Clock, disk: Disk) -> None:
         """Create the file, write the header, sync the file, then its directory. FileExistsError, OSError."""
         if len(header_json) > LARGEST_HEADER:
-            raise ValueError(f"the session header has {len(header_json)} bytes, at most {LARGEST_HEADER} are allowed")
+            raise ValueError(
+                f"the session header has {len(header_json)} bytes, at most {LARGEST_HEADER} are allowed"
+            )
         self.path = path
         self.genesis = genesis_of(header_json)
         self.head = self.genesis
         self.n_records = 0
         self.counts: Counter[int] = Counter()  # per stream
-        self.unsynced_since_ns = -1  # monotonic time of the oldest append that is not known to be on the medium
+        self.unsynced_since_ns = (
+            -1
+        )  # monotonic time of the oldest append that is not known to be on the medium
         self.last_sync_ns = clock.now_ns()
         self.is_failed = False
         self._clock = clock

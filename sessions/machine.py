@@ -118,7 +118,9 @@ def _gpus() -> list[JSON]:
     names: list[JSON] = []
     for card in sorted(folder.iterdir()) if folder.is_dir() else []:
         names.extend(
-            line.partition(":")[2].strip() for line in _lines(card / "information") if line.startswith("Model:")
+            line.partition(":")[2].strip()
+            for line in _lines(card / "information")
+            if line.startswith("Model:")
         )
     return names
 

@@ -51,10 +51,14 @@ def record_document(header: SessionHeader, t_wall_ns: int) -> dict[str, JSON]:
 
 def known_fields(header: SessionHeader) -> dict[tuple[str, str], Stated]:
     known: dict[tuple[str, str], Stated] = {
-        ("audit_evidence", "configuration_hashes"): Stated({"config_sha256": header.to_json()["config_sha256"]}),
+        ("audit_evidence", "configuration_hashes"): Stated(
+            {"config_sha256": header.to_json()["config_sha256"]}
+        ),
     }
     if (source := header.camera.source) is not None:
-        known["evaluation_boundary", "sensors"] = Stated({"source": source.name, "width": source.width, "height": source.height, "fps": source.fps})
+        known["evaluation_boundary", "sensors"] = Stated(
+            {"source": source.name, "width": source.width, "height": source.height, "fps": source.fps}
+        )
     if header.model is not None:
         for name, stated in _identity(header.model).items():
             known["model_identity", name] = stated
@@ -76,7 +80,11 @@ def _identity(model: ModelStream) -> dict[str, Stated]:
         "checkpoint_name": Path(info.path).name,
         "checkpoint_uri": info.path,
         "encoder_variant": info.variant,
-        "tokenizer_or_patching": {"patch": info.input.patch, "tubelet": info.input.tubelet, "crop": info.input.size},
+        "tokenizer_or_patching": {
+            "patch": info.input.patch,
+            "tubelet": info.input.tubelet,
+            "crop": info.input.size,
+        },
         "input_normalisation": {"mean": list(info.input.mean), "std": list(info.input.std)},
         "inference_dtype": info.dtype,
     }

@@ -118,7 +118,9 @@ class JournalScan:
                 if found is None:
                     self._note_tail(position, expected)
                     return
-                self._add(Damage(position, found.offset - position, expected, found.seq - expected, "damaged"))
+                self._add(
+                    Damage(position, found.offset - position, expected, found.seq - expected, "damaged")
+                )
                 record = found
             if not record.is_linked:
                 self._add(Damage(record.offset, 0, record.seq, 0, "not_linked"))
@@ -170,7 +172,9 @@ class JournalScan:
         core = CORE.pack(seq, stream, type_, mono_ns, wall_ns, length, digest)
         is_linked = expected is not None and link == link_of(self.head, core)
         is_digest = digest == digest_of(salt, payload)
-        return Record(seq, stream, type_, mono_ns, wall_ns, salt, digest, link, payload, offset, is_linked, is_digest)
+        return Record(
+            seq, stream, type_, mono_ns, wall_ns, salt, digest, link, payload, offset, is_linked, is_digest
+        )
 
     def _search(self, position: int, expected: int) -> Record | None:
         """The first later record that passes both checksums and does not go back in number."""
@@ -203,7 +207,11 @@ class JournalScan:
             raise Damaged(f"The header of {self.path.name} is cut off.", "Nothing was recorded after it.")
         header_json = self._file.read(length)
         tail = self._file.read(CRC.size)
-        if len(header_json) < length or len(tail) < CRC.size or CRC.unpack(tail)[0] != zlib.crc32(header_json):
+        if (
+            len(header_json) < length
+            or len(tail) < CRC.size
+            or CRC.unpack(tail)[0] != zlib.crc32(header_json)
+        ):
             raise Damaged(f"The header of {self.path.name} is damaged.", "Its records cannot be interpreted.")
         return header_json
 
@@ -225,7 +233,9 @@ def check_version(version: object, path: Path) -> None:
     """Raises NewerSchema for another major version (session format, section 8), Damaged for none at all."""
     major = str(version).partition(".")[0]
     if not major.isdigit():
-        raise Damaged(f"{path.name} does not say which version of the format it has.", "It cannot be interpreted.")
+        raise Damaged(
+            f"{path.name} does not say which version of the format it has.", "It cannot be interpreted."
+        )
     if int(major) > int(SCHEMA_VERSION.partition(".")[0]):
         raise NewerSchema(
             f"{path.name} was written in format {version}; this console reads {SCHEMA_VERSION}.",

@@ -71,7 +71,9 @@ CHAIN_SEQ = Column("chain_seq", "uint64", "record number in /integrity/chain", i
 
 FRAME_COLUMNS: tuple[Column, ...] = (
     Column("seq", "uint64", "frame number shown everywhere, one counter for all sources"),
-    Column("capture_index", "uint64", "count of captured frames of this source; a jump means frames not recorded"),
+    Column(
+        "capture_index", "uint64", "count of captured frames of this source; a jump means frames not recorded"
+    ),
     _time("t_capture_mono_ns", "best estimate of the exposure time, monotonic clock"),
     _time("t_capture_wall_ns", "best estimate of the exposure time, UTC since 1970"),
     _time("t_capture_error_ns", "stated bound on the capture time, -1 unknown"),
@@ -90,8 +92,20 @@ STEP_COLUMNS: tuple[Column, ...] = (
     Column("look", "uint64", "number of this look since the checkpoint was loaded"),
     Column("seq", "uint64", "frame number of the newest frame of the clip"),
     _time("t_mono_ns", "capture time of the newest frame of the clip, monotonic clock"),
-    Column("clip", "uint64", "camera rows the model saw, in order; 2^64-1 not in this file", shape=("frames_per_clip",), chunk=512),
-    Column("clip_seq", "uint64", "frame numbers the model saw, in order; 2^64-1 padding", shape=("frames_per_clip",), chunk=512),
+    Column(
+        "clip",
+        "uint64",
+        "camera rows the model saw, in order; 2^64-1 not in this file",
+        shape=("frames_per_clip",),
+        chunk=512,
+    ),
+    Column(
+        "clip_seq",
+        "uint64",
+        "frame numbers the model saw, in order; 2^64-1 padding",
+        shape=("frames_per_clip",),
+        chunk=512,
+    ),
     Column("frame_first", "uint64", "first camera row used as context, 2^64-1 not in this file"),
     Column("frame_last", "uint64", "last camera row used as context, 2^64-1 not in this file"),
     Column("target_first", "uint64", "first camera row that was predicted, 2^64-1 not in this file"),
@@ -100,15 +114,49 @@ STEP_COLUMNS: tuple[Column, ...] = (
     _time("t_end_mono_ns", "result on the host, monotonic clock"),
     Column("surprise", "float32", "scalar score by the attribute surprise_formula"),
     Column("mask_seed", "int64", "seed of this step's masks, -1 for a drawn region"),
-    Column("token_error", "float32", "distance of predicted to actual latent, NaN where not predicted", shape=("grid_t", "grid_h", "grid_w"), chunk=8),
-    Column("crop", "float64", "what the model saw: x, y, width, height in the recorded frame", "pixel", shape=(4,), chunk=512),
-    Column("token_role", "uint8", "part a token played", shape=("grid_t", "grid_h", "grid_w"), chunk=64, vocabulary=("unused", "context", "target", "both")),
+    Column(
+        "token_error",
+        "float32",
+        "distance of predicted to actual latent, NaN where not predicted",
+        shape=("grid_t", "grid_h", "grid_w"),
+        chunk=8,
+    ),
+    Column(
+        "crop",
+        "float64",
+        "what the model saw: x, y, width, height in the recorded frame",
+        "pixel",
+        shape=(4,),
+        chunk=512,
+    ),
+    Column(
+        "token_role",
+        "uint8",
+        "part a token played",
+        shape=("grid_t", "grid_h", "grid_w"),
+        chunk=64,
+        vocabulary=("unused", "context", "target", "both"),
+    ),
     Column("pooled_predicted", "float32", "mean of the predicted latents", shape=("embed_dim",), chunk=32),
     Column("pooled_target", "float32", "mean of the target latents", shape=("embed_dim",), chunk=32),
     Column("pooled_context", "float32", "mean of the context latents", shape=("embed_dim",), chunk=32),
-    Column("effective_rank", "float32", "effective rank of the pooled targets over window_steps, NaN not computed"),
-    Column("feature_std_mean", "float32", "mean standard deviation of the pooled targets over window_steps, NaN not computed"),
-    Column("signals", "float64", "signals of this step, in the order of the attribute signal_names", shape=("n_signals",), chunk=512),
+    Column(
+        "effective_rank",
+        "float32",
+        "effective rank of the pooled targets over window_steps, NaN not computed",
+    ),
+    Column(
+        "feature_std_mean",
+        "float32",
+        "mean standard deviation of the pooled targets over window_steps, NaN not computed",
+    ),
+    Column(
+        "signals",
+        "float64",
+        "signals of this step, in the order of the attribute signal_names",
+        shape=("n_signals",),
+        chunk=512,
+    ),
     CHAIN_SEQ,
 )
 
@@ -118,8 +166,19 @@ MONITOR_COLUMNS: tuple[Column, ...] = (
     Column("signal", "float32", "signal values", shape=("n_signals",), chunk=512),
     Column("statistic", "float32", "statistic of each rule", shape=("n_rules",), chunk=512),
     Column("threshold", "float32", "threshold of each rule", shape=("n_rules",), chunk=512),
-    Column("rule_state", "uint8", "state of each rule", shape=("n_rules",), vocabulary=("quiet", "warning", "alarm", "disabled", "not_calibrated")),
-    Column("state", "uint8", "state of the monitor", vocabulary=("ok", "caution", "ask_for_help", "stop_recommended", "stop_requested", "fault")),
+    Column(
+        "rule_state",
+        "uint8",
+        "state of each rule",
+        shape=("n_rules",),
+        vocabulary=("quiet", "warning", "alarm", "disabled", "not_calibrated"),
+    ),
+    Column(
+        "state",
+        "uint8",
+        "state of the monitor",
+        vocabulary=("ok", "caution", "ask_for_help", "stop_recommended", "stop_requested", "fault"),
+    ),
     _time("age_of_input_ns", "age of the newest frame when it was judged"),
     CHAIN_SEQ,
 )
@@ -138,7 +197,12 @@ EVENT_TABLE: tuple[Column, ...] = (
     _time("t_onset_wall_ns", "when it began, UTC since 1970"),
     _time("t_entered_mono_ns", "when it was entered, monotonic clock"),
     Column("kind", "uint8", "kind of event", vocabulary=EVENT_KINDS),
-    Column("severity_potential", "uint8", "credible severity, 255 unknown", vocabulary=("none", "property_or_process_only", "reversible_injury", "irreversible_injury_or_death")),
+    Column(
+        "severity_potential",
+        "uint8",
+        "credible severity, 255 unknown",
+        vocabulary=("none", "property_or_process_only", "reversible_injury", "irreversible_injury_or_death"),
+    ),
     Column("actor_id", "text", "pseudonymous id of who did it"),
     Column("supersedes", "text", "event this one corrects or ends"),
     CHAIN_SEQ,
@@ -156,7 +220,10 @@ RECORD_FIELD_TABLE: tuple[Column, ...] = (
     _time("t_wall_ns", "when it was said, UTC since 1970"),
     CHAIN_SEQ,
 )
-DOCUMENT_TABLE: tuple[Column, ...] = (CHAIN_SEQ, Column("json", "text", "the document as recorded, canonical JSON"))
+DOCUMENT_TABLE: tuple[Column, ...] = (
+    CHAIN_SEQ,
+    Column("json", "text", "the document as recorded, canonical JSON"),
+)
 
 CLAIM_TABLE: tuple[Column, ...] = (
     *(Column(name, "text", text) for name, text in (
@@ -219,10 +286,28 @@ PLAN_TABLE: tuple[Column, ...] = (
     Column("energy_chosen", "float32", "energy of the chosen candidate"),
     Column("energy_second", "float32", "energy of the runner-up"),
     Column("energy_spread", "float32", "standard deviation of the energies"),
-    Column("decision", "uint8", "what was decided", vocabulary=("shown", "approved", "rejected", "modified", "auto_allowed", "blocked_by_monitor", "expired")),
+    Column(
+        "decision",
+        "uint8",
+        "what was decided",
+        vocabulary=(
+            "shown",
+            "approved",
+            "rejected",
+            "modified",
+            "auto_allowed",
+            "blocked_by_monitor",
+            "expired",
+        ),
+    ),
     Column("decided_by", "text", "operator id or rule id"),
     Column("approval_basis", "text", "entry of actions_without_approval, or event id"),
-    Column("executed", "uint8", "was it carried out, outside this program; 255 unknown", vocabulary=("no", "yes", "partly")),
+    Column(
+        "executed",
+        "uint8",
+        "was it carried out, outside this program; 255 unknown",
+        vocabulary=("no", "yes", "partly"),
+    ),
     CHAIN_SEQ,
 )
 CANDIDATE_TABLE: tuple[Column, ...] = (
@@ -230,7 +315,13 @@ CANDIDATE_TABLE: tuple[Column, ...] = (
     Column("rank", "uint32", "rank by energy, 0 best"),
     Column("energy", "float32", "final energy"),
     Column("actions", "float32", "actions, units in action_units", shape=("horizon", "action_dim"), chunk=32),
-    Column("predicted_pooled", "float32", "mean of the predicted latents", shape=("horizon", "embed_dim"), chunk=32),
+    Column(
+        "predicted_pooled",
+        "float32",
+        "mean of the predicted latents",
+        shape=("horizon", "embed_dim"),
+        chunk=32,
+    ),
     Column("step_energy", "float32", "energy after each step", shape=("horizon",), chunk=512),
     Column("uncertainty", "float32", "uncertainty of the candidate, NaN not computed"),
 )
@@ -358,7 +449,8 @@ def payload_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
 def descriptor_columns(columns: Sequence[Column], sizes: Mapping[str, int]) -> list[dict[str, Any]]:
     """The columns of a payload as the stream table states them: name, dtype and shape of one row, in order."""
     return [
-        {"name": c.name, "dtype": c.dtype, "shape": list(c.row_shape(sizes))} for c in payload_columns(columns)
+        {"name": c.name, "dtype": c.dtype, "shape": list(c.row_shape(sizes))}
+        for c in payload_columns(columns)
     ]
 
 

@@ -1,0 +1,106 @@
+"""Runs the reference cases: finds every folder, sends it to its family's check, compares every output array.
+
+Cases lie in tests/golden/cases and in $GOLDEN_DIR. A folder whose name says a family that is not built yet counts as
+skipped; a name nobody knows fails, and so does an output array that no check computes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tests.golden import preprocess_case, vjepa2_cases
+
+Arrays = Mapping[str, np.ndarray]
+Computed = dict[str, np.ndarray]
+
+CASES = Path(__file__).parent / "cases"
+ENCODER_TOLERANCE = 1e-5  # stated in every case's README
+PREDICTOR_TOLERANCE = 2e-5
+PREDICTOR_OUTPUTS = ("pred", "l1_token", "loss", "out_steps", "full_predictor_last", "masked_predictor_last", "plan")
+
+CHECKS: dict[str, Callable[[Path, Arrays], Computed]] = {  # folder prefix → everything it computes
+    "hf-vjepa2-": vjepa2_cases.hugging_face,
+    "vjepa2-anticipate": vjepa2_cases.anticipation,
+    "vjepa2-": vjepa2_cases.training_step,
+    "preprocess-": preprocess_case.routes,
+}
+NOT_BUILT = ("ijepa-", "hf-ijepa-", "vjepa-", "vjepa21-", "vjepa2ac-", "lewm-", "cjepa-", "ebjepa-", "jepawm-")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one case."""
+
+    case: str
+    status: str  # "passed" | "failed" | "skipped"
+    checked: int = 0
+    largest: float = 0.0  # difference as a share of its array's tolerance decides; this is the plain largest one
+    tolerance: str = ""
+    problems: tuple[str, ...] = field(default=())
+
+
+def find_cases() -> list[Path]:
+    """Every case folder, ours and those under $GOLDEN_DIR; of two with one name, $GOLDEN_DIR's comes second and stays."""
+    found: dict[Path, None] = {}
+    for root in (CASES, Path(os.environ["GOLDEN_DIR"]) if os.environ.get("GOLDEN_DIR") else None):
+        if root is not None:
+            for folder in sorted(p for p in root.iterdir() if p.is_dir()):
+                found[folder] = None
+    return list(found)
+
+
+def run_case(folder: Path) -> Outcome:
+    """Check every output array of a case against its tolerance."""
+    check = next((check for prefix, check in CHECKS.items() if folder.name.startswith(prefix)), None)
+    if check is None:
+        if folder.name.startswith(NOT_BUILT):
+            return Outcome(folder.name, "skipped", problems=("family not built yet",))
+        return Outcome(folder.name, "failed", problems=("no family is known for this folder's name",))
+    with np.load(folder / "io.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    computed = check(folder, arrays)
+    largest, problems, tolerances = 0.0, [], set()
+    for name, ours in computed.items():
+        theirs = arrays[name]
+        tolerance = tolerance_of(folder.name, name)
+        tolerances.add(tolerance)
+        if ours.shape != theirs.shape:
+            problems.append(f"{name}: shape {ours.shape}, reference {theirs.shape}")
+            continue
+        difference = float(np.abs(ours.astype(np.float64) - theirs).max()) if ours.size else 0.0
+        largest = max(largest, difference)
+        if not difference <= tolerance:
+            problems.append(f"{name}: differs by {difference:.2e}, tolerance {tolerance:.0e}")
+    inputs = preprocess_case.INPUTS | vjepa2_cases.inputs_among(arrays)
+    problems += [f"{name}: no check computes this array" for name in arrays if name not in computed and name not in inputs]
+    if not computed:
+        problems.append("nothing was checked")
+    span = " / ".join(f"{t:.1g}" for t in sorted(tolerances))
+    return Outcome(folder.name, "failed" if problems else "passed", len(computed), largest, span, tuple(problems))
+
+
+def tolerance_of(case: str, array: str) -> float:
+    """Absolute tolerance of one array, as the cases' READMEs state them."""
+    if case.startswith("preprocess-"):
+        return preprocess_case.tolerance_of(array)
+    return PREDICTOR_TOLERANCE if array.startswith(PREDICTOR_OUTPUTS) else ENCODER_TOLERANCE
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """One line per case: what was checked, the largest difference, the tolerance."""
+    width = max([len(o.case) for o in outcomes] + [4])
+    lines = [f"{'case':<{width}}  {'status':<8} {'arrays':>6}  {'largest diff':>12}  tolerance"]
+    for o in outcomes:
+        if o.status == "skipped":
+            lines.append(f"{o.case:<{width}}  {o.status:<8} {'':>6}  {'':>12}  {'; '.join(o.problems)}")
+            continue
+        lines.append(f"{o.case:<{width}}  {o.status:<8} {o.checked:>6}  {o.largest:>12.2e}  {o.tolerance}")
+        lines += [f"{'':<{width}}    {problem}" for problem in o.problems]
+    count = {status: sum(o.status == status for o in outcomes) for status in ("passed", "failed", "skipped")}
+    lines.append(f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped (family not built yet)")
+    return "\n".join(lines)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtGui import QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from jepa_core.types import Box, CheckpointInfo, Frame, Inspection
@@ -277,12 +277,12 @@ class FrameView(QWidget):
         return Stage(self._picture_rect(theme), size, theme, self._scale, self._color_map, self._layers)
 
     def _place_notice(self) -> None:
-        self._notice.adjustSize()
-        size = self._notice.sizeHint().expandedTo(self._notice.minimumSizeHint())
-        height = max(size.height(), self._notice.heightForWidth(self._notice.width()))
-        self._notice.resize(self._notice.width(), height)
+        theme = current()
+        self._notice.resize(min(theme.px(420), max(self.width() - theme.px(16), 1)), self._notice.height())
+        self._notice.fit()
         self._notice.move(
-            max(0, (self.width() - self._notice.width()) // 2), max(0, (self.height() - height) // 2)
+            max(0, (self.width() - self._notice.width()) // 2),
+            max(0, (self.height() - self._notice.height()) // 2),
         )
 
     def _restyle(self, _theme: Theme) -> None:
@@ -291,6 +291,10 @@ class FrameView(QWidget):
         self.update()
 
     # events
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._place_notice()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

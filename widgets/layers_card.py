@@ -48,6 +48,8 @@ class LayersCard(QWidget):
         self._predict.valueChanged.connect(self._edited)
         self._of = label(role="dim")
         self._generator = QComboBox()
+        self._generator.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self._generator.setMinimumContentsLength(8)
         self._generator.addItem(self.tr("short: 8 small blocks"), "short")
         self._generator.addItem(self.tr("long: 2 large blocks"), "long")
         self._generator.activated.connect(self._edited)
@@ -70,7 +72,7 @@ class LayersCard(QWidget):
         )
         for kind, radio in self._rules.items():
             a11y.name(radio, dict(self._rule_words())[kind])
-        self._future = self._part(row(label(self.tr("Predict next"), "dim"), self._predict, self._of, None))
+        self._future = self._part(row(label(self.tr("Predict"), "dim"), self._predict, self._of, None))
         self._multiblock = self._part(
             row(label(self.tr("Blocks"), "dim"), self._generator, 1),
             row(label(self.tr("Seed"), "dim"), self._seed, 1),

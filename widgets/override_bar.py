@@ -231,7 +231,7 @@ class OverrideBar(QWidget):
         self._second.setInterval(1000)
         self._second.timeout.connect(lambda: self.show_held(self._now_ns()))
         self._digits = [self._digit(n) for n in range(10)]
-        self._escape = QShortcut(QKeySequence(Qt.Key.Key_Escape), self, self.close_question)
+        self._escape = self._shortcut(Qt.Key.Key_Escape, self.close_question)
         self._arm(())
         self._question.hide()
         self.setAccessibleName(self.tr("Your call"))
@@ -347,8 +347,13 @@ class OverrideBar(QWidget):
         self.overrideReleased.emit(t_ns)
 
     def _digit(self, n: int) -> QShortcut:
-        shortcut = QShortcut(QKeySequence(str(n)), self)
-        shortcut.activated.connect(lambda: self.choose_digit(n))
+        return self._shortcut(Qt.Key(Qt.Key.Key_0 + n), lambda: self.choose_digit(n))
+
+    def _shortcut(self, key: Qt.Key, act: Callable[[], object]) -> QShortcut:
+        """A key of this panel alone; the window routes the same keys from everywhere to `choose_digit`."""
+        shortcut = QShortcut(QKeySequence(key), self)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.activated.connect(act)
         return shortcut
 
     def _arm(self, digits: tuple[int, ...]) -> None:

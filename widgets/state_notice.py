@@ -50,9 +50,14 @@ class StateNotice(Card):
         self.set_tone("bad" if kind == "error" else "")
         set_look(self._text, tone="bad" if kind == "error" else "")
         self._restyle_notice(current())
-        self.adjustSize()
+
+    def fit(self) -> None:
+        """Take the height that the words need at this width."""
+        self.ensurePolished()
+        self.body.invalidate()
+        self.resize(self.width(), self.body.totalHeightForWidth(self.width()))
 
     def _restyle_notice(self, theme: Theme) -> None:
         name, role = _ICONS.get(self._kind, _ICONS["empty"])
         self._icon.setPixmap(icons.pixmap(name, theme, role, 20))
-        self.setFixedWidth(theme.px(420))
+        self.resize(theme.px(420), self.height())

@@ -279,6 +279,7 @@ def stylesheet(theme: Theme) -> str:
     values |= {
         f"px{n}": f"{theme.px(n)}px" for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40)
     }
+    values["radio_radius"] = f"{(theme.px(14) + 2) // 2}px"  # more than half the size and Qt draws a square
     values |= {"sans": SANS, "mono": MONO}
     values |= {  # style sheets take files only, so these few icons exist once per theme
         f"icon_{name}": (ICON_DIRECTORY / f"{name}-{theme.name}.svg").as_posix()
@@ -309,7 +310,7 @@ QLabel[role="mono-dim"] { font-family: "@mono@"; color: @dim@; }
 QLabel[role="mono-small"] { font-family: "@mono@"; color: @dim@; font-size: @type_small@; }
 QLabel[role="key"] { font-family: "@mono@"; font-size: @type_small@; color: @text@; background: @background@;
     border: 1px solid @line@; border-radius: @px4@; padding: @px1@ @px6@; }
-QLabel[role="chip"] { font-size: @type_small@; color: @dim@; border: 1px solid @line@; border-radius: @px10@;
+QLabel[role="chip"] { font-size: @type_small@; color: @dim@; border: 1px solid @line@; border-radius: @px8@;
     padding: @px2@ @px8@; }
 QLabel[tone="ok"] { color: @ok@; }
 QLabel[tone="bad"] { color: @bad@; }
@@ -349,14 +350,14 @@ QPushButton[role="flat"]:disabled { color: @dim@; }
 QPushButton[role="row"] { background: @raised@; border: 1px solid @line@; text-align: left; padding: @px8@ @px12@; }
 QPushButton[role="row"]:hover { border-color: @accent@; background: @pressed@; }
 QPushButton[role="row"]:focus { border: @px2@ solid @accent@; padding: @px8@ @px10@; }
-QToolButton::menu-indicator { image: none; width: 0px; }
+QToolButton::menu-indicator, QPushButton::menu-indicator { image: none; width: 0px; }
 
 QCheckBox, QRadioButton { spacing: @px8@; padding: @px3@ 0px; background: transparent; }
 QCheckBox:disabled, QRadioButton:disabled { color: @dim@; }
 QCheckBox::indicator, QRadioButton::indicator { width: @px14@; height: @px14@; border: 1px solid @border@;
     background: @panel@; }
 QCheckBox::indicator { border-radius: @px3@; }
-QRadioButton::indicator { border-radius: @px8@; }
+QRadioButton::indicator { border-radius: @radio_radius@; }
 QCheckBox::indicator:checked, QRadioButton::indicator:checked { background: @accent@; border-color: @accent@;
     image: url("@icon_tick@"); }
 QRadioButton::indicator:checked { image: url("@icon_dot@"); }
@@ -380,7 +381,7 @@ QSlider::groove:horizontal { height: @px4@; background: @line@; border-radius: @
 QSlider::sub-page:horizontal { background: @accent@; border-radius: @px2@; }
 QSlider::handle:horizontal { width: @px12@; height: @px12@; margin: -@px4@ 0; border-radius: @px6@; background: @text@; }
 QSlider::handle:horizontal:focus { background: @accent_text@; border: @px2@ solid @text@; }
-QSlider:disabled::sub-page:horizontal, QSlider::handle:horizontal:disabled { background: @faint@; }
+QSlider::sub-page:horizontal:disabled, QSlider::handle:horizontal:disabled { background: @faint@; }
 
 QProgressBar { background: @panel@; border: 1px solid @line@; border-radius: @px4@; text-align: center; color: @text@;
     min-height: @px6@; }

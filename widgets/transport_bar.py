@@ -88,7 +88,7 @@ class TransportBar(QWidget):
         start = span[0] if span else 0
         place = self.tr("frame {0}").format(grouped(index))
         if frames > 0:
-            place = self.tr("frame {0} of {1}").format(grouped(index + 1), grouped(frames))
+            place = self.tr("file frame {0} / {1}").format(grouped(index), grouped(frames - 1))
             if not self._seek.isSliderDown():
                 self._seek.blockSignals(True)
                 self._seek.setRange(0, frames - 1)

@@ -1,0 +1,282 @@
+"""The engine: frames in, inspections out, one checkpoint, deterministic.
+
+Hosted by the engine process for the window (`engine_process`), and in-process by headless runs and recomputation;
+the numbers are the same, because this is the only place where they are made. Owns the model and its device. No torch
+object ever leaves: every result is a read-only numpy array. Never touches files, threads or the pipe.
+
+`ingest` and `look_newest` may run on two threads, so that the clip stays dense while a look takes long; everything
+else belongs to the thread that looks.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from jepa_core.clip import Clip, ClipBuffer, ClipFrame
+from jepa_core.clock import CancelToken, Clock
+from jepa_core.device import device_errors
+from jepa_core.errors import DeviceLost, NotFinite
+from jepa_core.families.base import JepaModel, Prediction
+from jepa_core.masks import make_masks
+from jepa_core.messages import EngineOptions
+from jepa_core.metrics import token_error
+from jepa_core.preprocess import fit_frame, normalise
+from jepa_core.signals import EngineLook, measure
+from jepa_core.types import Box, CheckpointInfo, Frame, Inspection, MaskRule, MaskSet, TokenLayout, frozen
+
+
+class Engine:
+    """One loaded checkpoint, its clip and its look counter."""
+
+    def __init__(
+        self, model: JepaModel, options: EngineOptions, clock: Clock, *, cancel: CancelToken | None = None
+    ) -> None:
+        """`cancel` ends a drill's delay early; nothing else waits."""
+        self.info: CheckpointInfo = model.info
+        self.options = options
+        self._model: JepaModel | None = model
+        self._clock = clock
+        self._cancel = cancel or CancelToken()
+        self._stride = options.stride or model.info.input.tubelet
+        self._delays = random.Random(0)  # of the drill; the same waits every time
+        self._lock = threading.Lock()  # guards what follows
+        self._buffer = ClipBuffer(model.info.input, options.clip_frames)
+        self._rule = options.mask
+        self._box: Box = (0.0, 0.0, 0.0, 0.0)
+        self._shape: tuple[int, ...] = ()
+        self._n_ingested = 0  # source frames since reset
+        self._n_looks = 0  # looks since reset: decides the masks
+        self._step = 0  # looks since the checkpoint was loaded
+        self._is_due = False
+
+    # --- frames ----------------------------------------------------------------------------------------------------
+
+    def offer(self, frame: Frame) -> Inspection | None:
+        """Take the next frame of the source; the look that it completes, if one is due. The lossless way."""
+        return self.look_newest() if self.ingest(frame) else None
+
+    def ingest(self, frame: Frame) -> bool:
+        """Preprocess one frame into the clip; is a look due now? Keeps no reference to the frame's pixels."""
+        crop, box = fit_frame(frame.rgb, self.info.input.size)
+        if np.may_share_memory(crop, frame.rgb):
+            crop = crop.copy()  # the ring slot is written again as soon as we let go
+        barcode = _read_barcode(frame.rgb) if self.options.reads_barcode else None
+        entry = ClipFrame(frozen(crop), frame.seq, frame.t_ns, frame.media_ns, barcode)
+        with self._lock:
+            if frame.rgb.shape != self._shape:  # another picture size is another source
+                self._reset()
+                self._shape = frame.rgb.shape
+            self._box = box
+            self._buffer.add(entry)
+            self._n_ingested += 1
+            self._is_due = self._is_due or self._n_ingested % self._stride == 0
+            return self._is_due
+
+    @property
+    def is_due(self) -> bool:
+        """Has the source given `stride` more frames since the last look was due?"""
+        with self._lock:
+            return self._is_due
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames a look would see now."""
+        with self._lock:
+            return self._buffer.clip_frames
+
+    @property
+    def rule(self) -> MaskRule:
+        with self._lock:
+            return self._rule
+
+    def set_mask(self, rule: MaskRule) -> None:
+        """Looks from now on are masked by this rule."""
+        with self._lock:
+            self._rule = rule
+
+    def reset(self) -> None:
+        """The source changed or jumped: forget the frames so far, count looks from 0 again."""
+        with self._lock:
+            self._reset()
+
+    def release(self) -> None:
+        """Let go of the model and its device memory. The engine cannot look any more."""
+        self._model = None
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
+    # --- looks -----------------------------------------------------------------------------------------------------
+
+    def look_newest(self) -> Inspection | None:
+        """Look at the newest clip; None while the source has not given enough frames to predict anything.
+
+        Raises NotFinite, OutOfMemory, DeviceLost, or RequestError for a mask rule that does not fit.
+        """
+        with self._lock:
+            self._is_due = False
+            clip = self._buffer.clip()
+            if clip is None or not _is_long_enough(clip, self.info, self._rule):
+                return None
+            rule, box, look, step = self._rule, self._box, self._n_looks, self._step
+            self._n_looks += 1
+            self._step += 1
+        start_ns = self._clock.now_ns()
+        self._drill_delay()
+        layout = self._layout(len(clip.frames), box)
+        extra = {} if not self.options.reads_barcode else {"barcode": _number(clip.newest.barcode)}
+        return self._look(
+            clip.crops(),
+            make_masks(rule, layout, look),
+            layout,
+            frames=clip.seqs,
+            seq=clip.newest.seq,
+            t_ns=clip.newest.t_ns,
+            start_ns=start_ns,
+            step=step,
+            extra=extra,
+        )
+
+    def look(
+        self,
+        crops: NDArray[np.uint8],
+        masks: MaskSet,
+        *,
+        frames: tuple[int, ...],
+        seq: int,
+        t_ns: int,
+        box: Box,
+        step: int = 0,
+    ) -> Inspection:
+        """Look at these preprocessed frames with these masks: recomputation. Bit-equal to the live path.
+
+        crops    (T, S, S, 3) uint8, oldest first, T a multiple of the tubelet
+        frames   seq of each; seq and t_ns of the newest; box: what the crop shows, in frame pixels
+        """
+        layout = self._layout(len(crops), box)
+        start_ns = self._clock.now_ns()
+        return self._look(
+            crops, masks, layout, frames=frames, seq=seq, t_ns=t_ns, start_ns=start_ns, step=step, extra={}
+        )
+
+    def _look(
+        self,
+        crops: NDArray[np.uint8],
+        masks: MaskSet,
+        layout: TokenLayout,
+        *,
+        frames: tuple[int, ...],
+        seq: int,
+        t_ns: int,
+        start_ns: int,
+        step: int,
+        extra: dict[str, float],
+    ) -> Inspection:
+        if self._model is None:
+            raise DeviceLost("This checkpoint was unloaded.", "Load it again.")
+        metric = self.options.metric
+        device, dtype = torch.device(self.info.device), getattr(torch, self.info.dtype)
+        with torch.inference_mode(), device_errors("looking"):
+            clip = normalise(crops, self.info.input, device, dtype)  # (1, 3, T, S, S)
+            prediction = self._model.predict(clip, masks)
+            pooled = _pooled(prediction)
+            l1_of_target = _host_error(prediction, "l1")
+            of_target = l1_of_target if metric == "l1" else _host_error(prediction, metric)
+        _check_finite(of_target, l1_of_target, pooled, seq)
+        l1 = spread(l1_of_target, masks, layout.n_tokens)
+        error = l1 if metric == "l1" else spread(of_target, masks, layout.n_tokens)
+        signals = measure(EngineLook(l1=l1, error=error, pooled=pooled, crops=crops, layout=layout))
+        return Inspection(
+            seq=seq,
+            t_ns=t_ns,
+            clip=frames,
+            layout=layout,
+            masks=masks,
+            error=frozen(error),
+            metric=metric,
+            signals=signals | extra,
+            pooled=frozen(pooled),
+            colors=None,
+            start_ns=start_ns,
+            end_ns=self._clock.now_ns(),
+            checkpoint=self.info.id,
+            step=step,
+        )
+
+    def _layout(self, n_frames: int, box: Box) -> TokenLayout:
+        if self._model is None:
+            raise DeviceLost("This checkpoint was unloaded.", "Load it again.")
+        return TokenLayout("grid", self._model.grid(n_frames), self.info.input.tubelet, box)
+
+    def _drill_delay(self) -> None:
+        least, most = self.options.delay_ms
+        if most > 0:
+            self._cancel.wait(self._delays.uniform(least, most) / 1e3)
+
+    def _reset(self) -> None:
+        self._buffer.reset()
+        self._n_ingested = 0
+        self._n_looks = 0
+        self._is_due = False
+
+
+def spread(values: NDArray[np.float32], masks: MaskSet, n_tokens: int) -> NDArray[np.float32]:
+    """Errors of the target tokens, in the order of the targets, laid out over all tokens.
+
+    values (sum of Nt,) float32 → (N,) float32. A token in several targets is averaged, one in none is NaN.
+    """
+    indices = np.concatenate([np.asarray(target, np.int64) for target in masks.targets])
+    counts = np.bincount(indices, minlength=n_tokens)
+    sums = np.bincount(indices, weights=values.astype(np.float64), minlength=n_tokens)
+    error = np.full(n_tokens, np.nan, np.float32)
+    np.divide(sums, counts, out=sums, where=counts > 0)
+    error[counts > 0] = sums[counts > 0]
+    return error
+
+
+def use_threads(options: EngineOptions) -> None:
+    """Set torch's threads for this process; 0 leaves torch's default."""
+    if options.threads > 0:
+        torch.set_num_threads(options.threads)
+
+
+def _host_error(prediction: Prediction, metric: str) -> NDArray[np.float32]:
+    """(sum of Nt,) float32."""
+    error = token_error(prediction.predicted.float(), prediction.target.float(), metric)  # (1, Nt)
+    return error[0].float().cpu().numpy()
+
+
+def _pooled(prediction: Prediction) -> NDArray[np.float32]:
+    """(3, D) float32: mean over tokens of predicted, target and context latents."""
+    parts = (prediction.predicted, prediction.target, prediction.context)
+    return torch.stack([part[0].float().mean(0) for part in parts]).cpu().numpy()
+
+
+def _check_finite(
+    error: NDArray[np.float32], l1: NDArray[np.float32], pooled: NDArray[np.float32], seq: int
+) -> None:
+    """A NaN or an infinity anywhere in a latent reaches one of these."""
+    if not (np.isfinite(error).all() and np.isfinite(l1).all() and np.isfinite(pooled).all()):
+        raise NotFinite(
+            f"The prediction for frame {seq} holds values that are not numbers.",
+            "Try --dtype float32; if it stays, the checkpoint is damaged.",
+        )
+
+
+def _is_long_enough(clip: Clip, info: CheckpointInfo, rule: MaskRule) -> bool:
+    """Predicting the future takes a time step to predict it from; so early in a source there is no look yet."""
+    return rule.kind != "future" or len(clip.frames) // info.input.tubelet >= 2
+
+
+def _read_barcode(rgb: NDArray[np.uint8]) -> int | None:
+    from jepa_core import barcode  # only in a drill
+
+    return barcode.read(rgb)
+
+
+def _number(barcode: int | None) -> float:
+    return float("nan") if barcode is None else float(barcode)

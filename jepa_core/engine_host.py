@@ -1,0 +1,299 @@
+"""The inside of the engine process: takes messages, answers messages, looks in between.
+
+Two threads meet here. The ingest thread calls `handle` for each message: it preprocesses every frame at once and lets
+the pixels go, so that the clip stays dense while a look takes long. The look thread sits in `run`: it loads, looks
+and advances jobs, one at a time; it owns the model. `LocalEngine` hosts the same object on threads of the window's
+own process. Importing this needs no torch; loading a checkpoint does.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jepa_core.clock import CancelToken, Clock
+from jepa_core.errors import Cancelled, CheckpointError, ConsoleError, DeviceError, DeviceLost, OutOfMemory
+from jepa_core.families.base import JepaModel, Progress
+from jepa_core.jobs import Job, JobQueue
+from jepa_core.messages import (
+    CancelLoad,
+    EngineFault,
+    FrameDone,
+    FrameHere,
+    LoadCancelled,
+    LoadCheckpoint,
+    Loaded,
+    LoadProgress,
+    Looked,
+    Refused,
+    ResetClip,
+    SetMask,
+    StopEngine,
+    UnloadCheckpoint,
+)
+from jepa_core.types import Frame
+
+if TYPE_CHECKING:
+    from jepa_core.engine import Engine
+
+log = logging.getLogger(__name__)
+
+Loader = Callable[[LoadCheckpoint, Progress, CancelToken], JepaModel]
+
+LOADER = "jepa_core.engine_host:load_checkpoint"
+"""Who loads checkpoints, as "module:function". Tests name another one."""
+
+_PROGRESS_STEP = 0.01  # of the whole; a report per tensor would flood the pipe
+
+
+def load_checkpoint(order: LoadCheckpoint, progress: Progress, cancel: CancelToken) -> JepaModel:
+    """The real loader. Raises CheckpointError and DeviceError kinds, or Cancelled."""
+    from jepa_core import checkpoint
+
+    options = order.options
+    return checkpoint.load(
+        order.path,
+        config=order.config,
+        device=options.device,
+        dtype=options.dtype,
+        clip_frames=options.clip_frames,
+        progress=progress,
+        cancel=cancel,
+    )
+
+
+class EngineHost:
+    """Owns the engine. `handle` never waits for a look; `run` is where the time goes."""
+
+    def __init__(
+        self,
+        reply: Callable[[object], None],
+        clock: Clock,
+        *,
+        loader: str = LOADER,
+        on_device_lost: Callable[[], None] | None = None,
+    ) -> None:
+        """`reply` is called from both threads and must be thread-safe. `on_device_lost`: after the fault was told."""
+        self._reply = reply
+        self._on_device_lost = on_device_lost
+        self._clock = clock
+        self._loader = loader
+        self._changed = threading.Condition()  # guards what follows
+        self._orders: deque[tuple[LoadCheckpoint, CancelToken] | UnloadCheckpoint] = deque()
+        self._answers: deque[int] = deque()  # seq of lossless frames whose look is still to come
+        self._load_cancel: CancelToken | None = None
+        self._engine: Engine | None = None
+        self._is_stopped = False
+        self._stopping = CancelToken()
+        self._jobs = JobQueue()
+        self._last_fault = ""  # code of the fault that goes on; repeats are not told again
+
+    # --- ingest thread ---------------------------------------------------------------------------------------------
+
+    def handle(self, message: object, rgb: NDArray[np.uint8] | None = None) -> None:
+        """Take one message. `rgb` are the pixels of a FrameHere; no reference to them is kept."""
+        if isinstance(message, FrameHere):
+            self._take_frame(message, rgb)
+        elif isinstance(message, LoadCheckpoint):
+            with self._changed:
+                self._cancel_loads()
+                self._load_cancel = CancelToken()
+                self._orders.append((message, self._load_cancel))
+                self._changed.notify_all()
+        elif isinstance(message, CancelLoad):
+            with self._changed:
+                self._cancel_loads()
+        elif isinstance(message, UnloadCheckpoint):
+            with self._changed:
+                self._cancel_loads()
+                self._orders.append(message)
+                self._changed.notify_all()
+        elif isinstance(message, SetMask | ResetClip):
+            engine = self._engine
+            if engine is not None and isinstance(message, SetMask):
+                engine.set_mask(message.rule)
+            elif engine is not None:
+                engine.reset()
+        elif isinstance(message, StopEngine):
+            self.stop()
+        else:
+            raise TypeError(f"not a message to the engine: {message!r}")
+
+    def submit(self, job: Job) -> None:
+        """Advance this job between looks from now on."""
+        self._jobs.submit(job)
+        with self._changed:
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Make `run` return after the step it is in."""
+        self._stopping.cancel()
+        with self._changed:
+            self._is_stopped = True
+            self._cancel_loads()
+            self._changed.notify_all()
+        self._jobs.cancel_all()
+
+    @property
+    def clip_frames(self) -> int:
+        engine = self._engine
+        return 0 if engine is None else engine.clip_frames
+
+    def _cancel_loads(self) -> None:
+        for order in self._orders:
+            if isinstance(order, tuple):
+                order[1].cancel()
+        if self._load_cancel is not None:
+            self._load_cancel.cancel()
+
+    def _take_frame(self, here: FrameHere, rgb: NDArray[np.uint8] | None) -> None:
+        engine = self._engine
+        if engine is not None and rgb is not None:
+            frame = Frame(
+                here.seq,
+                here.index,
+                here.t_ns,
+                here.received_ns,
+                here.error_ns,
+                here.pts_ns,
+                rgb,
+                here.source,
+            )
+            try:
+                engine.ingest(frame)
+            except Exception as failure:  # noqa: BLE001 - the thread's edge: one bad frame must not end the engine
+                self._report(failure)
+        with self._changed:
+            if here.must_answer:
+                self._answers.append(here.seq)
+            self._changed.notify_all()
+
+    # --- look thread -----------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Load, look and advance jobs until `stop`."""
+        while self._wait_for_work():
+            order = self._next_order()
+            if order is None:
+                self._look()
+                self._jobs.step()
+            elif isinstance(order, UnloadCheckpoint):
+                self._unload()
+            else:
+                self._load(*order)
+        self._unload()
+
+    def _wait_for_work(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: (
+                    self._is_stopped or self._orders or self._answers or self._is_due() or len(self._jobs) > 0
+                )
+            )
+            return not self._is_stopped
+
+    def _is_due(self) -> bool:
+        return self._engine is not None and self._engine.is_due
+
+    def _next_order(self) -> tuple[LoadCheckpoint, CancelToken] | UnloadCheckpoint | None:
+        with self._changed:
+            return self._orders.popleft() if self._orders else None
+
+    def _look(self) -> None:
+        with self._changed:
+            answers = list(self._answers)  # taken before looking: this look counts for these frames
+            self._answers.clear()
+            engine = self._engine
+        try:
+            if engine is not None and engine.is_due:
+                inspection = engine.look_newest()
+                if inspection is not None:
+                    self._reply(Looked(inspection))
+                    self._last_fault = ""
+        except Exception as failure:  # noqa: BLE001 - the thread's edge: a failed look must not end the engine
+            self._report(failure)
+        for seq in answers:
+            self._reply(FrameDone(seq))
+
+    def _load(self, order: LoadCheckpoint, cancel: CancelToken) -> None:
+        """Every order is answered exactly once: Loaded, Refused or LoadCancelled."""
+        self._unload()  # two checkpoints at once may not fit the device
+        try:
+            cancel.check()
+            module, _, function = self._loader.partition(":")
+            loader: Loader = getattr(importlib.import_module(module), function)
+            from jepa_core.engine import Engine, use_threads
+
+            use_threads(order.options)
+            model = loader(order, self._progress(cancel), cancel)
+            cancel.check()
+            engine = Engine(model, order.options, self._clock, cancel=self._stopping)
+        except Cancelled:
+            self._unload()
+            self._reply(LoadCancelled())
+        except Exception as failure:  # noqa: BLE001 - the thread's edge: a refused file must not end the engine
+            log.warning("checkpoint refused: %s", order.path, exc_info=failure)
+            self._unload()
+            self._reply(Refused(_in_words(failure, order.path)))
+        else:
+            with self._changed:
+                self._engine = engine
+            self._last_fault = ""
+            self._reply(Loaded(model.info, model.report))
+
+    def _progress(self, cancel: CancelToken) -> Progress:
+        told = (-1.0, "")
+
+        def tell(fraction: float, text: str) -> None:
+            nonlocal told
+            if text != told[1] or fraction >= told[0] + _PROGRESS_STEP:
+                told = (fraction, text)
+                self._reply(LoadProgress(fraction, text))
+
+        return tell
+
+    def _unload(self) -> None:
+        with self._changed:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.release()
+            del engine
+            gc.collect()
+
+    def _report(self, failure: Exception) -> None:
+        """Tell of a failed look, once until a look succeeds again: counts, not floods."""
+        error = _in_words(failure, "")
+        if error.code != self._last_fault:
+            self._last_fault = error.code
+            log.warning("a look failed: %s", error, exc_info=failure)
+            self._reply(EngineFault(error))
+        if isinstance(error, DeviceLost) and self._on_device_lost is not None:
+            self._on_device_lost()
+
+
+def _in_words(failure: Exception, path: str) -> ConsoleError:
+    if isinstance(failure, ConsoleError):
+        return failure
+    if (
+        isinstance(failure, MemoryError)
+        or "out of memory" in str(failure)
+        or "DefaultCPUAllocator" in str(failure)
+    ):
+        return OutOfMemory(
+            "There is not enough memory.", "Close other programs or use fewer clip frames.", repr(failure)
+        )
+    if isinstance(failure, OSError) and path:
+        return CheckpointError(
+            f"{path} could not be read: {failure.strerror or failure}.", "Check the path.", repr(failure)
+        )
+    if path:
+        return CheckpointError(f"{path} could not be loaded.", "The log has the details.", repr(failure))
+    return DeviceError("A look failed.", "The log has the details; the next look is tried.", repr(failure))

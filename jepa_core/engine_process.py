@@ -1,0 +1,437 @@
+"""The engine's own process, seen from the window's process: spawn it, watch it, start it again.
+
+`EngineProcess` owns the process and the pipe; its `engine-supervisor` thread is the only one that reads them. A fault
+in the engine (a segfault, an out-of-memory kill, a hang) ends the engine process only: its frames are taken back,
+EngineDown is told, a new process loads the same checkpoint, EngineBack is told. `LocalEngine` has the same face and
+hosts the engine on threads of this process, for headless runs and tests. Importing this module needs no torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+from jepa_core.clock import Clock, SystemClock
+from jepa_core.engine_client import EngineClient, Offer, State
+from jepa_core.engine_host import LOADER, EngineHost
+from jepa_core.errors import DeviceLost, OutOfMemory
+from jepa_core.frame_ring import FrameRing
+from jepa_core.jobs import Job
+from jepa_core.messages import (
+    AttachRing,
+    Beat,
+    EngineBack,
+    EngineDown,
+    EngineFault,
+    FrameHere,
+    LoadCheckpoint,
+    Refused,
+    Released,
+    StopEngine,
+)
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 1.0
+STARTUP_S = 60.0  # until the first beat: a cold disk reads a Python installation slowly
+DEATHS_MOST, DEATHS_WITHIN_S = 5, 60.0  # then it is not started again by itself
+EXIT_DEVICE_LOST = 70
+BACK_OFF_S = (0.0, 0.25, 0.5, 1.0, 2.0)  # before the n-th restart in that time
+
+
+class EngineProcess(EngineClient):
+    """An engine in a process of its own. Never blocks its caller; dies with its parent."""
+
+    def __init__(
+        self,
+        on_message: Callable[[object], None],
+        *,
+        heartbeat_deadline: float = 10.0,
+        loader: str = LOADER,
+        beat_s: float = BEAT_S,
+    ) -> None:
+        """`on_message` gets the replies of messages.py, on the supervisor's thread; it must not wait.
+
+        `loader` is "module:function" of who loads checkpoints in there; tests name a scripted one.
+        """
+        super().__init__(on_message)
+        self._heartbeat_deadline_s = heartbeat_deadline
+        self._loader = loader
+        self._beat_s = beat_s
+        self._process: SpawnProcess | None = None
+        self._pipe: Connection | None = None
+        self._sending = threading.Lock()  # held while a send is on its way; the pipe is closed under it
+        self._woken, self._wake = multiprocessing.Pipe(duplex=False)
+        self._deaths: deque[float] = deque()
+        self._down_s: float | None = None  # when it died, until it is back
+        self._stop_by_s: float | None = None
+        self._supervisor = threading.Thread(target=self._supervise, name="engine-supervisor", daemon=True)
+
+    def start(self) -> None:
+        """Start the process. Returns at once; a checkpoint may be ordered right away."""
+        self._supervisor.start()
+        self._sender.start()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the present process; None while there is none."""
+        process = self._process
+        return None if process is None else process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        process = self._process
+        return process is not None and process.exitcode is None and self._supervisor.is_alive()
+
+    def stop(self, deadline: float = 5.0) -> None:
+        """Let the engine finish its step, then kill it at the deadline (seconds). May be called twice."""
+        with self._changed:
+            is_first = not self._is_stopping
+            self._is_stopping = True
+            self._state = State.GONE
+            self._drop_waiting()
+            self._orders.append(StopEngine())
+            self._stop_by_s = time.monotonic() + deadline
+            self._changed.notify_all()
+        if is_first:
+            self._wake_supervisor()
+        for thread in (self._supervisor, self._sender):
+            if thread.is_alive() and thread is not threading.current_thread():
+                thread.join(deadline + 5.0)
+        if is_first:
+            self._wake.close()
+            self._woken.close()
+
+    # --- supervisor thread -----------------------------------------------------------------------------------------
+
+    def _supervise(self) -> None:
+        try:
+            while not self._is_stopping:
+                self._spawn()
+                reason = self._serve()
+                self._bury()
+                if self._is_stopping:
+                    break
+                self._died(reason)
+                if not self._may_restart():
+                    break
+        except Exception as failure:
+            log.exception("the supervisor of the engine failed")
+            self._tell(
+                EngineFault(
+                    DeviceLost(
+                        "The engine cannot be watched any more.", "Restart the console.", repr(failure)
+                    )
+                )
+            )
+        finally:
+            self._bury()
+            with self._changed:
+                self._state = State.GONE
+                self._is_connected = False
+                self._is_stopping = True
+                self._drop_frames()
+
+    def _spawn(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe(duplex=True)
+        process = context.Process(
+            target=engine_main, args=(theirs, self._loader, self._beat_s), name="jepa-engine", daemon=True
+        )
+        process.start()
+        theirs.close()  # so that the pipe ends when the child does
+        self._process, self._pipe = process, ours
+        with self._changed:
+            self._orders.clear()  # the new process is told the state as it is, not how it came to be
+            if self._ring is not None:
+                self._orders.append(AttachRing(self._ring.name, self._ring.slots, self._ring.slot_bytes))
+            if self._wanted is not None:
+                self._orders.append(self._wanted)
+            self._loads_open = int(self._wanted is not None)
+            if self._is_stopping:
+                self._orders.append(StopEngine())
+            self._is_connected = True
+            self._changed.notify_all()
+
+    def _serve(self) -> str:
+        """Pass on what the process says until it is gone or silent. Returns why, in words."""
+        process, pipe = self._process, self._pipe
+        assert process is not None and pipe is not None
+        alive_by_s = time.monotonic() + max(STARTUP_S, self._heartbeat_deadline_s)
+        while True:
+            limit_s = alive_by_s
+            if self._is_stopping and self._stop_by_s is not None:
+                limit_s = self._stop_by_s
+            ready = wait([pipe, process.sentinel, self._woken], max(0.0, limit_s - time.monotonic()))
+            if self._woken in ready:
+                self._woken.recv_bytes()
+                continue
+            if pipe in ready:
+                try:
+                    message = pipe.recv()
+                except (EOFError, OSError):
+                    return self._cause(process)
+                # Any answer is a sign of life; whatever waited in the pipe while we were busy counts too.
+                alive_by_s = time.monotonic() + self._heartbeat_deadline_s
+                self._receive(message)
+                if isinstance(message, Beat):
+                    self._first_beat()
+            elif process.sentinel in ready:
+                return self._cause(process)
+            elif not ready:
+                process.kill()
+                return f"gave no sign of life for {self._heartbeat_deadline_s:g} s"
+
+    def _cause(self, process: SpawnProcess) -> str:
+        process.join(2.0)
+        code = process.exitcode
+        if code is None:
+            process.kill()
+            return "closed its pipe"
+        if code < 0:
+            name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+            return f"ended by signal {name}"
+        return f"ended with exit code {code}"
+
+    def _bury(self) -> None:
+        """Take everything back from a process that is gone, or that has to go now."""
+        process, pipe = self._process, self._pipe
+        with self._changed:
+            self._is_connected = False
+            self._beat = None
+        if process is not None and process.exitcode is None:
+            process.kill()
+            process.join(5.0)
+        if pipe is not None:
+            with self._sending:  # a send that was stuck fails now that the other end is gone
+                self._pipe = None
+                pipe.close()
+        with self._changed:
+            self._drop_frames()
+            if self._ring is not None:
+                self._ring.release_all()
+
+    def _died(self, reason: str) -> None:
+        now_s = time.monotonic()
+        with self._changed:
+            self._deaths.append(now_s)
+            while now_s - self._deaths[0] > DEATHS_WITHIN_S:
+                self._deaths.popleft()
+            if self._down_s is None:
+                self._down_s = now_s
+            wanted, was_loading = self._wanted, self._state is State.LOADING
+            if was_loading:
+                self._wanted, self._state = None, State.EMPTY  # do not try again what may have killed it
+            elif self._state is State.READY:
+                self._state = State.DOWN
+            self._changed.notify_all()
+        log.error("the engine process %s", reason)
+        self._tell(EngineDown(f"The engine process {reason}."))
+        if was_loading and wanted is not None:
+            self._tell(Refused(_load_was_fatal(wanted, reason)))
+
+    def _may_restart(self) -> bool:
+        """Wait out the back-off; False when stopped. After too many deaths wait until a load is ordered."""
+        with self._changed:
+            n = len(self._deaths)
+            if n >= DEATHS_MOST:
+                self._state, self._wanted = State.GONE, None
+                self._changed.notify_all()
+            else:
+                end_s = time.monotonic() + BACK_OFF_S[min(n, len(BACK_OFF_S)) - 1]
+                while not self._is_stopping and (left_s := end_s - time.monotonic()) > 0:
+                    self._changed.wait(left_s)
+                return not self._is_stopping
+        self._tell(
+            EngineFault(
+                DeviceLost(
+                    f"The engine process ended {n} times within {DEATHS_WITHIN_S:g} s and is not started again.",
+                    "Video, events and recording go on. Load a checkpoint to try once more; the log has the causes.",
+                )
+            )
+        )
+        with self._changed:
+            while self._state is State.GONE and not self._is_stopping:
+                self._changed.wait()
+            return not self._is_stopping
+
+    def _revive(self) -> None:
+        self._deaths.clear()
+
+    def _first_beat(self) -> None:
+        """A process without a checkpoint is back as soon as it beats."""
+        with self._changed:
+            is_back = self._down_s is not None and self._state is State.EMPTY
+            seconds = self._time_down() if is_back else None
+        if seconds is not None:
+            self._tell(EngineBack(seconds))
+
+    def _time_down(self) -> float | None:
+        down_s, self._down_s = self._down_s, None
+        return None if down_s is None else time.monotonic() - down_s
+
+    def _wake_supervisor(self) -> None:
+        with contextlib.suppress(OSError):
+            self._wake.send_bytes(b"!")
+
+    # --- sender thread ---------------------------------------------------------------------------------------------
+
+    def _transmit(self, message: object, offer: Offer | None) -> None:
+        with self._sending:
+            pipe = self._pipe
+            if pipe is None:
+                return  # it died meanwhile; the next process is told the state as it is
+            try:
+                pipe.send(message)
+            except (OSError, ValueError):
+                log.debug("the engine is gone; %s was not sent", type(message).__name__)
+
+
+class LocalEngine(EngineClient):
+    """The same engine on two threads of this process: for headless runs, recomputation and tests."""
+
+    uses_ring = False
+
+    def __init__(
+        self, on_message: Callable[[object], None], *, clock: Clock | None = None, loader: str = LOADER
+    ) -> None:
+        super().__init__(on_message)
+        self._host = EngineHost(self._receive, clock or SystemClock(), loader=loader)
+        self._looks = threading.Thread(target=self._host.run, name="engine-looks", daemon=True)
+
+    def start(self) -> None:
+        with self._changed:
+            self._is_connected = True
+        self._looks.start()
+        self._sender.start()
+
+    @property
+    def pid(self) -> int | None:
+        return os.getpid() if self._looks.is_alive() else None
+
+    @property
+    def is_alive(self) -> bool:
+        return self._looks.is_alive()
+
+    def submit(self, job: Job) -> None:
+        """Advance this job between looks."""
+        self._host.submit(job)
+
+    def stop(self, deadline: float = 5.0) -> None:
+        """Let the engine finish its step. A look that outlasts the deadline is abandoned on its daemon thread."""
+        with self._changed:
+            self._is_stopping = True
+            self._state = State.GONE
+            self._drop_frames()
+            self._changed.notify_all()
+        self._host.stop()
+        for thread in (self._looks, self._sender):
+            if thread.is_alive() and thread is not threading.current_thread():
+                thread.join(deadline)
+
+    def _transmit(self, message: object, offer: Offer | None) -> None:
+        if isinstance(message, AttachRing):
+            return
+        self._host.handle(message, None if offer is None or offer.frame is None else offer.frame.rgb)
+        if offer is not None:
+            self._receive(Released(offer.here.slot))
+
+
+# --- inside the engine process -----------------------------------------------------------------------------------
+
+
+def engine_main(pipe: Connection, loader: str, beat_s: float) -> None:
+    """What the engine process runs: this thread looks, one reads the pipe, one beats."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's to handle; it tells us to stop
+    sys.setswitchinterval(0.001)  # the ingest thread must get its turn while torch code runs Python
+    sending = threading.Lock()
+
+    def reply(message: object) -> None:
+        try:
+            with sending:
+                pipe.send(message)
+        except OSError:
+            os._exit(0)  # nobody hears us: the parent is gone
+
+    # A lost device stays lost to the process that lost it; the supervisor starts another one.
+    host = EngineHost(reply, SystemClock(), loader=loader, on_device_lost=lambda: os._exit(EXIT_DEVICE_LOST))
+    threading.Thread(target=_beat_loop, args=(host, reply, beat_s), name="engine-beat", daemon=True).start()
+    threading.Thread(target=_ingest_loop, args=(pipe, host, reply), name="engine-ingest", daemon=True).start()
+    host.run()
+    os._exit(0)  # nothing of ours needs an orderly end, and a driver's exit handlers may hang
+
+
+def _ingest_loop(pipe: Connection, host: EngineHost, reply: Callable[[object], None]) -> None:
+    ring: FrameRing | None = None
+    while True:
+        try:
+            message = pipe.recv()
+        except (EOFError, OSError):
+            os._exit(0)  # the parent is gone, however it went; a look in progress is of no use to anyone
+        if isinstance(message, AttachRing):
+            ring = _attach(message, reply)
+        elif isinstance(message, FrameHere):
+            _take_frame(message, ring, host, reply)
+        else:
+            host.handle(message)
+
+
+def _attach(message: AttachRing, reply: Callable[[object], None]) -> FrameRing | None:
+    try:
+        return FrameRing.attach(message.name, message.slots, message.slot_bytes)
+    except OSError as failure:
+        reply(
+            EngineFault(
+                DeviceLost("The engine cannot see the pictures.", "Open the source again.", repr(failure))
+            )
+        )
+        return None
+
+
+def _take_frame(
+    message: FrameHere, ring: FrameRing | None, host: EngineHost, reply: Callable[[object], None]
+) -> None:
+    try:
+        rgb = None if ring is None else ring.read(message.slot, message.shape)
+    except ValueError:
+        log.exception("frame %d does not fit the ring", message.seq)
+        rgb = None
+    host.handle(message, rgb)
+    del rgb
+    reply(Released(message.slot))
+
+
+def _beat_loop(host: EngineHost, reply: Callable[[object], None], beat_s: float) -> None:
+    import psutil
+
+    me = psutil.Process()
+    never = threading.Event()
+    while True:
+        reply(Beat(me.memory_info().rss, _device_bytes(), host.clip_frames))
+        never.wait(beat_s)
+
+
+def _device_bytes() -> int:
+    """Memory held on the accelerator; 0 while torch is not even imported."""
+    torch = sys.modules.get("torch")
+    cuda = getattr(torch, "cuda", None)  # a half-imported torch has none yet
+    return int(cuda.memory_reserved()) if cuda is not None and cuda.is_initialized() else 0
+
+
+def _load_was_fatal(order: LoadCheckpoint, reason: str) -> OutOfMemory | DeviceLost:
+    if "SIGKILL" in reason:
+        return OutOfMemory(
+            f"The engine process {reason} while loading {order.path}.",
+            "Most often the system ran out of memory. Close other programs or choose a smaller checkpoint.",
+        )
+    return DeviceLost(f"The engine process {reason} while loading {order.path}.", "The log has the details.")

@@ -23,7 +23,7 @@ BREACHES = {  # a file that breaks one law → the contract that must say so
     "no-qt-below": ("sessions/breach.py", "def late():\n    import PySide6.QtCore"),
     "widgets-paint": ("widgets/breach.py", "import jepa_core.engine"),
     "headless": ("console/pipeline.py", "import console.bridge"),
-    "window-without-torch": ("console/main_window.py", "import jepa_core.engine"),
+    "window-without-torch": ("console/bridge.py", "import jepa_core.engine"),
 }
 
 

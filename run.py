@@ -314,7 +314,8 @@ def torch_index() -> list[str]:
 
     PyPI's Linux torch carries CUDA. Where the person has configured pip, their configuration is left alone.
     """
-    if not sys.platform.startswith("linux") or Path("/proc/driver/nvidia").exists():
+    has_nvidia = Path("/proc/driver/nvidia").exists() or shutil.which("nvidia-smi")  # the second: WSL
+    if not sys.platform.startswith("linux") or has_nvidia:
         return []
     shown = subprocess.run(
         [str(PYTHON), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
@@ -378,8 +379,14 @@ def apt_install(packages: list[str]) -> bool:
         return False
     say(f"Installing system packages: {' '.join(packages)} ...")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
-        done = subprocess.run(["apt-get", *command], env=environment, capture_output=True, check=False)
+    patient = [
+        "apt-get",
+        "-qq",
+        "-o",
+        "DPkg::Lock::Timeout=120",
+    ]  # another apt may be at work on a fresh machine
+    for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+        done = subprocess.run([*patient, *command], env=environment, capture_output=True, check=False)
     return done.returncode == 0
 
 

@@ -153,5 +153,5 @@ def bind_keys(made: dict[str, QAction], has_bare_keys: bool) -> None:
     """Give each action its keys. Held and hold-to-stop keys belong to the key router, which needs the release too."""
     for row in ACTIONS.values():
         keys = [key for key in row.keys if has_bare_keys or not is_bare(key)]
-        is_routed = row.is_held or row.id == "record"
+        is_routed = row.is_held or row.id in ("record", "cancel")
         made[row.id].setShortcuts([] if is_routed else [QKeySequence(key) for key in keys])

@@ -24,6 +24,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from widgets.override_bar import HoldButton
+
 HOLD_TO_STOP_MS = 1000
 
 _TEXT = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox)
@@ -46,8 +48,7 @@ class KeyRouter(QObject):
     recordPressed = Signal()  # Ctrl+R while nothing is recorded
     stopHoldBegan = Signal()
     stopHoldEnded = Signal(object)  # bool: held long enough
-    digitPressed = Signal(object)  # int, while `takes_digits`
-    enterPressed = Signal()
+    cancelPressed = Signal()  # Esc that no open question took first
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
@@ -56,7 +57,6 @@ class KeyRouter(QObject):
         self.can_override = False
         self.can_record = False
         self.is_recording = False
-        self.takes_digits = False  # a reason or a severity is asked for
         self._is_overriding = False
         self._is_stopping = False
         self._hold = QTimer(self)
@@ -101,15 +101,8 @@ class KeyRouter(QObject):
             if not event.isAutoRepeat():
                 self._record_pressed()
             return True
-        if self.takes_digits and event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier == _BARE:
-            return self._answered(event)
-        return False
-
-    def _answered(self, event: QKeyEvent) -> bool:
-        if is_typing() or event.isAutoRepeat():
-            return False
-        if Qt.Key.Key_0 <= event.key() <= Qt.Key.Key_9:
-            self.digitPressed.emit(event.key() - int(Qt.Key.Key_0))
+        if event.key() == Qt.Key.Key_Escape and event.modifiers() == _BARE and not event.isAutoRepeat():
+            self.cancelPressed.emit()
             return True
         return False
 
@@ -149,7 +142,7 @@ class KeyRouter(QObject):
         keeps = False
         if is_typing():
             keeps = is_plain
-        elif isinstance(focus, QAbstractButton):
+        elif isinstance(focus, (QAbstractButton, HoldButton)):
             keeps = is_plain and event.key() == Qt.Key.Key_Space
         elif isinstance(focus, _MOVES_BY_ARROWS):
             keeps = event.modifiers() == _BARE and event.key() in _ARROWS

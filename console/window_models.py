@@ -1,0 +1,171 @@
+"""Checkpoints: choosing, loading with progress and cancel, the load report, mask rules, refusal in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from PySide6.QtCore import QObject
+
+from console.dialogs.load_report import LoadReportDialog
+from console.dialogs.open_checkpoint import ask_checkpoint
+from console.notices import (
+    CheckpointLoaded,
+    CheckpointLoading,
+    CheckpointRefused,
+    CheckpointUnloaded,
+    EngineLost,
+    EngineRestored,
+    MaskChanged,
+)
+from console.window_desk import Desk
+from jepa_core.errors import CheckpointError, ConsoleError, DeviceLost
+from jepa_core.types import Box, LoadReport, MaskRule
+from widgets.frame_view import FrameView
+from widgets.layers_card import LayersCard
+from widgets.model_card import ModelCard
+from widgets.words import duration
+
+ENGINE_DOWN = "engine_lost"
+
+
+class Models(QObject):
+    """The checkpoint's way from a file to the card, or to a refusal with its report."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk.window)
+        self._desk = desk
+        self._card = cast(ModelCard, desk.panels["checkpoint"])
+        self._layers = cast(LayersCard, desk.panels["layers"])
+        self._view = cast(FrameView, desk.panels["picture"])
+        self._report: LoadReport | None = None
+        self._error: ConsoleError | None = None
+        self._is_loading = False
+        self._path = ""
+        self._card.openRequested.connect(self.ask_checkpoint)
+        self._card.cancelRequested.connect(self.cancel)
+        self._card.detailsRequested.connect(self.show_report)
+        self._card.show_empty()
+        self._layers.maskRuleChanged.connect(self._choose_mask)
+        self._layers.show_rule(desk.pipeline.mask_rule, None)
+        self._view.regionDrawn.connect(self._region_drawn)
+        bridge = desk.bridge
+        bridge.on_notice(CheckpointLoading, "checkpoint", self._loading)
+        bridge.on_notice(CheckpointLoaded, "checkpoint", self._loaded)
+        bridge.on_notice(CheckpointRefused, "checkpoint", self._refused)
+        bridge.on_notice(CheckpointUnloaded, "checkpoint", self._unloaded)
+        bridge.on_notice(EngineLost, "checkpoint", self._engine_lost)
+        bridge.on_notice(EngineRestored, "checkpoint", self._engine_back)
+        bridge.on_notice(MaskChanged, "layers", self._mask_changed)
+        bridge.on_inspection("layers", self._looked)
+        self._steps = 0
+        self._refresh()
+
+    @property
+    def is_loading(self) -> bool:
+        return self._is_loading
+
+    def ask_checkpoint(self) -> None:
+        choice = ask_checkpoint(self._desk.window, self._path)
+        if choice is not None:
+            self.load(choice.path, choice.config)
+
+    def load(self, path: str, config: str | None = None) -> None:
+        self._path = path
+        self._report, self._error = None, None
+        self._desk.pipeline.load_checkpoint(path, config)
+
+    def cancel(self) -> None:
+        if self._is_loading:
+            self._desk.pipeline.cancel_load()
+
+    def unload(self) -> None:
+        self._desk.pipeline.unload_checkpoint()
+
+    def show_report(self) -> None:
+        """Tensor by tensor, of a loaded or a refused file."""
+        if self._report is None:
+            words = self._error.what if self._error is not None else self.tr("No checkpoint is loaded.")
+            self._desk.say(words, "info", self._error.hint if self._error is not None else "")
+            return
+        dialog = LoadReportDialog(self._report, self._desk.window)
+        dialog.show()
+
+    def _loading(self, notice: CheckpointLoading) -> None:
+        self._is_loading = True
+        self._card.show_loading(notice.fraction, notice.text)
+        self._desk.show_progress(
+            "load",
+            self.tr("Loading {0}: {1}").format(Path(notice.path).name, notice.text),
+            notice.fraction,
+            self.cancel,
+        )
+        self._refresh()
+
+    def _loaded(self, notice: CheckpointLoaded) -> None:
+        self._is_loading = False
+        self._report, self._error = notice.report, None
+        self._desk.hide_progress("load")
+        self._desk.state.checkpoint = notice.info
+        self._card.show_checkpoint(notice.info, notice.report)
+        self._desk.banner_clear(CheckpointError.code)
+        path = notice.info.path or self._path
+        self._desk.settings.remember(path, Path(path).name, "checkpoint")
+        self._refresh()
+
+    def _refused(self, notice: CheckpointRefused) -> None:
+        self._is_loading = False
+        self._error = notice.error
+        self._report = notice.error.report if isinstance(notice.error, CheckpointError) else None
+        self._desk.hide_progress("load")
+        self._desk.state.checkpoint = None
+        self._card.show_refused(notice.error, self._report)
+        self._desk.fault(notice.error)
+        self._refresh()
+
+    def _unloaded(self, notice: CheckpointUnloaded) -> None:
+        self._is_loading = False
+        self._report = None
+        self._desk.hide_progress("load")
+        self._desk.state.checkpoint = None
+        self._card.show_empty()
+        if notice.is_cancelled:
+            self._desk.say(self.tr("Loading was cancelled. No checkpoint is loaded."))
+        self._refresh()
+
+    def _engine_lost(self, notice: EngineLost) -> None:
+        error = DeviceLost(
+            self.tr("The engine process stopped: {0}").format(notice.reason),
+            self.tr("It is being restarted with the same checkpoint. Picture, events and recording go on."),
+        )
+        self._desk.fault(error)
+        self._view.show_inspection(None)
+
+    def _engine_back(self, notice: EngineRestored) -> None:
+        self._desk.banner_clear(DeviceLost.code)
+        self._desk.say(self.tr("Predictions are back after {0}.").format(duration(notice.seconds)), "ok")
+
+    # masks
+
+    def _choose_mask(self, rule: MaskRule) -> None:
+        self._desk.pipeline.set_mask(rule)
+
+    def _region_drawn(self, box: Box) -> None:
+        self._desk.actions["region"].setChecked(False)
+        self._layers.show_region_drawn(box)
+
+    def _mask_changed(self, notice: MaskChanged) -> None:
+        self._layers.show_rule(notice.rule, None)
+        self._view.show_region(notice.rule.region if notice.rule.kind == "region" else None)
+
+    def _looked(self, inspection: object) -> None:
+        """The card needs to know how many time steps there are to choose from; told once per change."""
+        layout = inspection.layout  # type: ignore[attr-defined]
+        if layout.shape[0] != self._steps:
+            self._steps = layout.shape[0]
+            self._layers.show_rule(self._desk.pipeline.mask_rule, layout)
+
+    def _refresh(self) -> None:
+        has = self._desk.state.checkpoint is not None
+        self._desk.actions["unload"].setEnabled(has)
+        self._desk.actions["report"].setEnabled(self._report is not None or self._error is not None)

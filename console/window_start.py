@@ -1,0 +1,143 @@
+"""The start screen: recent files, what a crash left behind, and quick checks. Looks at the disk off the GUI thread."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from PySide6.QtCore import QObject
+
+from console.notices import FoldProgress, Recovered
+from console.window_desk import Desk
+from widgets.start_page import CheckItem, RecentItem, RecoveryItem, StartPage
+from widgets.words import size
+
+LOW_DISK = 5 << 30  # bytes; about ten minutes of 1080p JPEG
+
+
+class Start(QObject):
+    """Fills the StartPage and carries out what is pressed there."""
+
+    def __init__(
+        self, desk: Desk, page: StartPage, open_uri: Callable[[str], None], load_demo: Callable[[], None]
+    ) -> None:
+        super().__init__(desk.window)
+        self._desk = desk
+        self._page = page
+        self._open_uri = open_uri
+        self._recovering: Path | None = None
+        page.openRequested.connect(open_uri)
+        page.openSourceRequested.connect(desk.actions["open_file"].trigger)
+        page.openCheckpointRequested.connect(desk.actions["open_checkpoint"].trigger)
+        page.demoRequested.connect(load_demo)
+        page.recoverRequested.connect(self.recover)
+        desk.bridge.on_notice(Recovered, "start", self._recovered)
+        desk.bridge.on_notice(FoldProgress, "start", self._progressed)
+        desk.state.screenChanged.connect(self._on_screen)
+
+    def refresh(self) -> None:
+        """Recents at once; recovery and checks when they have been looked up."""
+        self._page.show_recents(
+            [
+                RecentItem(row.uri, row.title, row.kind, _when(row.t_wall_ns))
+                for row in self._desk.settings.recents()
+            ]
+        )
+        folder = self._desk.recordings()
+        self._desk.off_thread("start-checks", lambda: quick_checks(folder), self._page.show_checks)
+        self._desk.off_thread("start-recovery", lambda: unfinished(folder), self._page.show_recoveries)
+
+    def recover(self, journal: object) -> None:
+        self._recovering = Path(str(journal))
+        self._desk.show_progress("recover", self.tr("Recovering {0}…").format(self._recovering.name), -1.0)
+        self._desk.pipeline.recover(str(journal))
+
+    def _progressed(self, notice: FoldProgress) -> None:
+        if self._recovering is not None:
+            self._desk.show_progress(
+                "recover", self.tr("Recovering {0}…").format(self._recovering.name), notice.fraction
+            )
+
+    def _recovered(self, notice: Recovered) -> None:
+        self._recovering = None
+        self._desk.hide_progress("recover")
+        if notice.error is not None or notice.session is None:
+            if notice.error is not None:
+                self._desk.fault(notice.error)
+            return
+        self._desk.settings.remember(str(notice.session), notice.session.name, "session")
+        self._desk.say(
+            self.tr("Recovered: {0}. Everything that was confirmed is in it.").format(notice.session.name),
+            "ok",
+        )
+        self.refresh()
+
+    def _on_screen(self, screen: str) -> None:
+        if screen == "start":
+            self.refresh()
+
+
+def unfinished(folder: Path) -> list[RecoveryItem]:
+    """Journals without a session, newest first. Reads the disk: never on the GUI thread."""
+    if not folder.is_dir():
+        return []
+    from sessions.fold import find_unfinished  # brings h5py: only when there is something to look at
+
+    return [
+        RecoveryItem(str(item.journal), item.journal.name, _described(item))
+        for item in find_unfinished(folder)
+    ]
+
+
+def _described(item: object) -> str:
+    words = [str(getattr(item, name)) for name in ("text", "summary") if getattr(item, name, "")]
+    return words[0] if words else ""
+
+
+def quick_checks(folder: Path) -> list[CheckItem]:
+    """Disk, memory, processors, accelerator, display. Facts about this computer, no promise about a run."""
+    checks = [_disk(folder), _memory(), _processors(), _accelerator()]
+    display = (
+        os.environ.get("WAYLAND_DISPLAY")
+        or os.environ.get("DISPLAY")
+        or os.environ.get("QT_QPA_PLATFORM", "")
+    )
+    checks.append(CheckItem("Display", display or "native", "ok"))
+    return checks
+
+
+def _disk(folder: Path) -> CheckItem:
+    place = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
+    free = shutil.disk_usage(place).free
+    if folder.exists() and not os.access(folder, os.W_OK):
+        return CheckItem("Recording folder", f"{folder}: no right to write there", "bad")
+    return CheckItem("Disk", f"{size(free)} free in {folder}", "ok" if free > LOW_DISK else "warning")
+
+
+def _memory() -> CheckItem:
+    memory = psutil.virtual_memory()
+    return CheckItem(
+        "Memory",
+        f"{size(memory.available)} of {size(memory.total)} free",
+        "ok" if memory.available > 2 << 30 else "warning",
+    )
+
+
+def _processors() -> CheckItem:
+    return CheckItem("Processors", f"{psutil.cpu_count(logical=True)}", "ok")
+
+
+def _accelerator() -> CheckItem:
+    """Only whether a driver is there: what it can do is known when the engine has started."""
+    if Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi"):
+        return CheckItem("GPU", "NVIDIA driver found", "ok")
+    return CheckItem("GPU", "none found: predictions run on the processor, slower", "info")
+
+
+def _when(t_wall_ns: int) -> str:
+    from datetime import datetime
+
+    return datetime.fromtimestamp(t_wall_ns / 1e9).strftime("%d %b %H:%M")

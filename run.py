@@ -190,13 +190,20 @@ def check_python() -> None:
     if sys.version_info >= (3, 11):  # noqa: UP036 - this file is what an older Python meets first
         return
     version = ".".join(str(part) for part in sys.version_info[:3])
-    newer = [name for name in ("python3.13", "python3.12", "python3.11") if shutil.which(name)]
+    newer = [
+        name for name in ("python3.13", "python3.12", "python3.11") if shutil.which(name) and works(name)
+    ]
     hint = (
         f"Type: {newer[0]} run.py {' '.join(sys.argv[1:])}"
         if newer
         else "Get one from https://www.python.org/."
     )
     raise Stop(f"The console needs Python 3.11 or newer; this is {version}.", hint)
+
+
+def works(python: str) -> bool:
+    """A version manager may have a name for a Python that is not switched on."""
+    return subprocess.run([python, "-c", "import venv"], capture_output=True, check=False).returncode == 0
 
 
 def prepare(*groups: str) -> None:

@@ -43,7 +43,7 @@ from jepa_core.types import (
     SourceInfo,
 )
 from sessions.recorder import Recorder
-from sessions.source_thread import SourceThread, Transport
+from sessions.source_thread import SourceThread
 from sessions.sources.base import Pace
 from sessions.sources.registry import open_source
 from sessions.sources.session_file import SessionFile
@@ -237,9 +237,8 @@ class Pipeline:
         self.recording.fault(error.code, error.what, self.seq)
         self._say(SourceFailed(self._uri, error))
 
-    def _on_transport(self, transport: Transport) -> None:
-        is_every_frame = transport.pace is Pace.LOSSLESS
-        self._say(TransportChanged(transport.is_playing, transport.speed or 0.0, is_every_frame))
+    def _on_transport(self, is_playing: bool, speed: float | None, pace: Pace) -> None:
+        self._say(TransportChanged(is_playing, speed or 0.0, pace is Pace.LOSSLESS))
 
     # --- model --------------------------------------------------------------------------------------------------------
 
@@ -272,8 +271,14 @@ class Pipeline:
         return self._checkpoints.report
 
     def _on_model_settled(self, is_other_model: bool) -> None:
-        if is_other_model and self.recording.is_recording and self.source_info is not None:
-            self.recording.scene_changed(self._scene(self.source_info))
+        """A load came to its end. The record gets a new part before the first look of another model reaches it."""
+        info = self.source_info
+        if is_other_model and self.recording.is_recording and info is not None:
+            self.recording.scene_changed(self._scene(info), then=self._go_on_with_model)
+        else:
+            self._go_on_with_model()
+
+    def _go_on_with_model(self) -> None:
         self._intake.has_model = self._checkpoints.can_predict
         waiting, self._when_loaded = self._when_loaded, None
         if waiting is not None:

@@ -30,7 +30,8 @@ from jepa_core.errors import ConsoleError
 from jepa_core.messages import EngineOptions
 from jepa_core.types import JSON, CheckpointInfo, Event, Inspection, LoadReport, SourceInfo
 from sessions import events, fold, header
-from sessions.recorder import FrameRow, Recorder, RecorderStatus
+from sessions.header import CameraStream
+from sessions.recorder import FrameRow, Recorder, RecorderSettings, RecorderStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,13 @@ class Recording:
                 on_ack=lambda event_id: self._say(EventSaved(event_id)),
                 on_event_failed=lambda event_id, error: self._say(EventFailed(event_id, error)),
                 on_fault=lambda error: self._say(Faulted(error)),
+                on_part=lambda part: self._worker.submit(self._fold, part),
+                settings=RecorderSettings(
+                    queue_bytes=self._config.recording.budget_bytes,
+                    part_s=self._config.recording.roll_seconds,
+                    part_bytes=self._config.recording.roll_bytes,
+                    reserve_bytes=self._config.recording.reserve_bytes,
+                ),
             )
             journal = recorder.start()
         except ConsoleError as error:
@@ -106,16 +114,17 @@ class Recording:
         on_ready(recorder)
         self._say(RecordingStarted(recorder.session_id, journal))
 
-    def scene_changed(self, scene: Scene) -> None:
-        """The source or the checkpoint changed during a recording: go on in a new part."""
-        if self._recorder is not None:
-            self._worker.submit(self._reconfigure, scene)
+    def scene_changed(self, scene: Scene, then: Callable[[], None] | None = None) -> None:
+        """The source or the checkpoint changed during a recording: go on in a new part, `then` with the rest."""
+        self._worker.submit(self._reconfigure, scene, then)
 
-    def _reconfigure(self, scene: Scene) -> None:
+    def _reconfigure(self, scene: Scene, then: Callable[[], None] | None) -> None:
         recorder = self._recorder
         if recorder is not None:
             fresh = self._header(scene)
             recorder.reconfigure(camera=fresh.camera, model=fresh.model)
+        if then is not None:
+            then()
 
     def stop(self, reason: str = "operator") -> None:
         """Close the journal and fold it, on the worker. RecordingStopped follows."""
@@ -138,14 +147,15 @@ class Recording:
             "gaps": status.gaps,
             "bytes": status.bytes,
         }
-        session: Path | None = None
+        self._say(RecordingStopped(journal, self._fold(journal), summary))
+
+    def _fold(self, journal: Path) -> Path | None:
+        """The sealed file of one finished part; None when it has to be tried again. The journal stays."""
         try:
-            for part in recorder.parts:
-                session = fold.fold_in_child(part, progress=lambda f: self._say(FoldProgress(f)))
+            return fold.fold_in_child(journal, progress=lambda fraction: self._say(FoldProgress(fraction)))
         except ConsoleError as error:
-            session = None
             self._say(Faulted(error))
-        self._say(RecordingStopped(journal, session, summary))
+            return None
 
     def recover(self, journal: Path) -> None:
         """Fold what a crash left behind, on the worker. Recovered follows."""
@@ -169,6 +179,7 @@ class Recording:
             options=scene.options,
             operator=self._operator,
             config=self._config.as_dict(),
+            camera=CameraStream.of(scene.source, quality=self._config.recording.jpeg_quality),
             clock=self._clock,
         )
 

@@ -324,9 +324,7 @@ class SourceThread:
         if self._anchor is None:
             self._anchor = (now_ns, media_ns)
         due_ns = self._anchor[0] + round((media_ns - self._anchor[1]) / speed)
-        # Every frame: never faster than the speed, so time that the consumer took is not made up for.
-        patience_ns = 0 if self._transport.pace is Pace.LOSSLESS else LATEST_NS
-        if now_ns - due_ns > patience_ns:
+        if now_ns - due_ns > LATEST_NS:
             self._anchor = (now_ns, media_ns)
             return True
         wake = self._mailbox.wake_token()
@@ -343,10 +341,12 @@ class SourceThread:
             return
         is_jump, self._is_jump = self._is_jump, False
         self._index = grab.index
-        if self._owed:
-            self._owed -= 1
+        if self._owed or self._transport.pace is Pace.LOSSLESS:
+            # Every frame is never faster than the speed: each counts from the one before, and time that the consumer
+            # took is not made up for.
             media_ns = self._media_ns(grab)
             self._anchor = (self._clock.now_ns(), media_ns) if media_ns >= 0 else None
+        self._owed = max(0, self._owed - 1)
         try:
             self._deliver(grab, is_jump)
         except Cancelled:

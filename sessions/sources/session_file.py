@@ -100,8 +100,7 @@ class SessionFile:
         """The next row. Raises Damaged for one whose picture cannot be decoded; the next read goes on after it."""
         with self._using:
             frames = self._opened()
-            if cancel.is_cancelled:
-                raise Cancelled
+            cancel.check()
             row = self._next
             if row >= frames.n_frames:
                 return None

@@ -224,6 +224,7 @@ class VideoFile:
 
     def _read(self, cancel: CancelToken) -> Grab | None:
         index = self._opened()
+        cancel.check()
         if self._next >= len(index):
             if index.promised:
                 self._say_early_end(len(index) - 1, f"its header promises {index.promised}")

@@ -118,6 +118,7 @@ class World:
             raise SourceError("The embedded world is not open.", "Open the source before reading from it.")
         if self._closing.is_set():
             raise Cancelled
+        cancel.check()
         index = self._next
         if 0 <= self.frames <= index:
             return None

@@ -57,6 +57,7 @@ class ColorScale(QWidget):
         self._low, self._high = self._box(0.0), self._box(1.0)
         self._words = label(role="small", wrap=True)
         self._lock = QToolButton()
+        self._lock.setObjectName("lock")
         self._lock.setCheckable(True)
         self._lock.setChecked(True)
         self._lock.setProperty("role", "flat")

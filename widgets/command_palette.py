@@ -18,7 +18,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QKeyEvent, QPainter
+from PySide6.QtGui import QFontMetrics, QKeyEvent, QPainter, QShowEvent
 from PySide6.QtWidgets import (
     QDialog,
     QLineEdit,
@@ -147,8 +147,6 @@ class _Delegate(QStyledItemDelegate):
 
 def theme_width(theme: Theme, words: str) -> int:
     """How wide words are in the body type, pixels."""
-    from PySide6.QtGui import QFontMetrics
-
     return QFontMetrics(theme.font("body")).horizontalAdvance(words)
 
 
@@ -189,14 +187,14 @@ class CommandPalette(QDialog):
         self._model.set_items(items)
         self._typed(self._line.text())
 
-    def open_fresh(self) -> None:
-        """Show it with an empty line, over the upper middle of its window."""
+    def showEvent(self, event: QShowEvent) -> None:
+        """With an empty line, over the upper middle of its window."""
+        super().showEvent(event)
         self._line.clear()
         parent = self.parentWidget()
         if parent is not None:
             at = parent.mapToGlobal(parent.rect().topLeft())
             self.move(at.x() + (parent.width() - self.width()) // 2, at.y() + parent.height() // 8)
-        self.open()
         self._line.setFocus()
 
     def shown(self) -> list[str]:

@@ -92,7 +92,6 @@ class StartPage(QWidget):
     openRequested = Signal(str)  # uri of a recent item
     openSourceRequested = Signal()
     openCheckpointRequested = Signal()
-    openFileRequested = Signal()
     demoRequested = Signal()
     recoverRequested = Signal(object)  # path
     recoverLaterRequested = Signal(object)  # path
@@ -114,9 +113,6 @@ class StartPage(QWidget):
         )
         self._source = self._command(
             self.tr("Open source …"), "video", self.openSourceRequested.emit, "Ctrl+Shift+O"
-        )
-        self._file = self._command(
-            self.tr("Open file or session …"), "session", self.openFileRequested.emit, "Ctrl+O"
         )
         self._model = self._command(
             self.tr("Load checkpoint …"), "model", self.openCheckpointRequested.emit, "Ctrl+M"
@@ -206,7 +202,7 @@ class StartPage(QWidget):
             left.addWidget(item)
         left.addStretch(1)
         right.addWidget(heading(self.tr("Open")))
-        for line in (self._demo, self._source, self._file, self._model):
+        for line in (self._demo, self._source, self._model):
             right.addWidget(line)
         right.addSpacing(12)
         right.addWidget(heading(self.tr("This computer")))
@@ -238,7 +234,7 @@ class StartPage(QWidget):
         return made
 
     def _restyle(self, theme: Theme) -> None:
-        for made in (self._demo, self._source, self._file, self._model):
+        for made in (self._demo, self._source, self._model):
             role = "on_accent" if made.property("role") == "primary" else "accent_text"
             made.setIcon(icons.icon(str(made.property("iconName")), theme, role))  # type: ignore[attr-defined]
             made.setMinimumHeight(theme.px(40))

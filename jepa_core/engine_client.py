@@ -87,7 +87,8 @@ class EngineClient(ABC):
         self._wanted: LoadCheckpoint | None = None  # reloaded after a restart, with the newest mask rule
         self._loads_open = 0  # load orders not answered yet; only the newest answer is passed on
         self._is_connected = False
-        self._is_stopping = False
+        self._is_stopping = False  # nobody waits for the engine any more
+        self._is_over = False  # nothing will be transmitted any more
         self._beat: Beat | None = None
         self._sender = threading.Thread(target=self._send_loop, name="engine-sender", daemon=True)
 
@@ -203,8 +204,13 @@ class EngineClient(ABC):
     def _transmit(self, message: object, offer: Offer | None) -> None:
         """Bring one message to the engine. On the sender thread; may block while the engine is stuck."""
 
+    @abstractmethod
     def _revive(self) -> None:
-        """Start again after having given up. Under the lock."""
+        """A load was ordered after the hosting had given up: try once more. Under the lock."""
+
+    @abstractmethod
+    def _time_down(self) -> float | None:
+        """Seconds since the engine died, None if it did not; ends the outage. Under the lock."""
 
     # --- the engine's answers, from one thread ---------------------------------------------------------------------
 
@@ -248,10 +254,6 @@ class EngineClient(ABC):
             self._tell(EngineBack(seconds_down))
         if not (is_reload and isinstance(message, Loaded)):  # to the pipeline it is the checkpoint it knows
             self._tell(message)
-
-    def _time_down(self) -> float | None:
-        """Seconds since the engine died; ends the outage. Under the lock."""
-        return None
 
     def _released(self, slot: int) -> None:
         """The engine gives slots back in the order it got them."""
@@ -330,7 +332,7 @@ class EngineClient(ABC):
             while True:
                 if self._is_connected and self._orders:
                     return self._orders.popleft(), None
-                if self._is_stopping:
+                if self._is_over:
                     return None
                 if self._is_connected and self._waiting is not None and len(self._in_flight) < MAX_IN_FLIGHT:
                     offer, self._waiting = self._waiting, None

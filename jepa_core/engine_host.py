@@ -239,7 +239,7 @@ class EngineHost:
         except Cancelled:
             self._unload()
             self._reply(LoadCancelled())
-        except Exception as failure:  # noqa: BLE001 - the thread's edge: a refused file must not end the engine
+        except Exception as failure:  # the thread's edge: a refused file must not end the engine
             log.warning("checkpoint refused: %s", order.path, exc_info=failure)
             self._unload()
             self._reply(Refused(_in_words(failure, order.path)))

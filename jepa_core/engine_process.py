@@ -139,7 +139,7 @@ class EngineProcess(EngineClient):
             with self._changed:
                 self._state = State.GONE
                 self._is_connected = False
-                self._is_stopping = True
+                self._is_stopping = self._is_over = True
                 self._drop_frames()
 
     def _spawn(self) -> None:
@@ -166,7 +166,8 @@ class EngineProcess(EngineClient):
     def _serve(self) -> str:
         """Pass on what the process says until it is gone or silent. Returns why, in words."""
         process, pipe = self._process, self._pipe
-        assert process is not None and pipe is not None
+        assert process is not None
+        assert pipe is not None
         alive_by_s = time.monotonic() + max(STARTUP_S, self._heartbeat_deadline_s)
         while True:
             limit_s = alive_by_s
@@ -330,7 +331,7 @@ class LocalEngine(EngineClient):
     def stop(self, deadline: float = 5.0) -> None:
         """Let the engine finish its step. A look that outlasts the deadline is abandoned on its daemon thread."""
         with self._changed:
-            self._is_stopping = True
+            self._is_stopping = self._is_over = True
             self._state = State.GONE
             self._drop_frames()
             self._changed.notify_all()
@@ -338,6 +339,12 @@ class LocalEngine(EngineClient):
         for thread in (self._looks, self._sender):
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(deadline)
+
+    def _revive(self) -> None:
+        """Threads of this process do not die by themselves."""
+
+    def _time_down(self) -> float | None:
+        return None
 
     def _transmit(self, message: object, offer: Offer | None) -> None:
         if isinstance(message, AttachRing):

@@ -86,13 +86,13 @@ class ScriptedModel:
         if look == self._fail_at:
             raise RuntimeError("scripted failure")
         latents = self.encode(clip)
-        indices = torch.cat([torch.as_tensor(target, dtype=torch.long) for target in masks.targets])
+        indices = torch.cat([torch.tensor(target, dtype=torch.long) for target in masks.targets])
         target = latents[:, indices]
         predicted = target + error_of(indices)[None, :, None]
         if look == self._nan_at:
             predicted = predicted.clone()
             predicted[0, 0, 0] = float("nan")
-        return Prediction(predicted, target, latents[:, torch.as_tensor(masks.context, dtype=torch.long)])
+        return Prediction(predicted, target, latents[:, torch.tensor(masks.context, dtype=torch.long)])
 
     def begin(self, clip: Tensor, state: Tensor | None, candidates: int) -> Memory:
         raise NotAble("The scripted model takes no actions.")

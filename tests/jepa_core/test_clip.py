@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -73,7 +75,7 @@ def test_clip_is_in_order_ends_at_the_newest_frame_and_repeats_none(steps: list[
     clip = seqs(buffer)
     assert len(clip) % 2 == 0
     assert len(clip) <= 16
-    assert all(a < b for a, b in zip(clip, clip[1:], strict=False))
+    assert all(a < b for a, b in pairwise(clip))
     assert not clip or clip[-1] == len(media_ns) - 1
 
 

@@ -58,6 +58,7 @@ class Column:
     chunk: int = 4096  # rows
     vocabulary: tuple[str, ...] = ()  # of a closed uint8 vocabulary, in order from 0
     in_payload: bool = True  # False: exists only because of the file
+    is_random: bool = False  # hashes and salts: deflate would only cost time
 
     def row_shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         return tuple(part if isinstance(part, int) else int(sizes[part]) for part in self.shape)
@@ -344,9 +345,11 @@ CHAIN_TABLE: tuple[Column, ...] = (
     _time("t_mono_ns", "moment the recorder took the record, monotonic clock"),
     _time("t_wall_ns", "moment the recorder took the record, UTC since 1970"),
     Column("payload_length", "uint32", "length of the payload", "byte"),
-    Column("salt", "uint8", "random salt of the digest, all zero when redacted", shape=(16,)),
-    Column("digest", "uint8", "SHA-256 of wmr1, salt and payload", shape=(32,)),
-    Column("link", "uint8", "SHA-256 of the previous link and this record's core", shape=(32,)),
+    Column("salt", "uint8", "random salt of the digest, all zero when redacted", shape=(16,), is_random=True),
+    Column("digest", "uint8", "SHA-256 of wmr1, salt and payload", shape=(32,), is_random=True),
+    Column(
+        "link", "uint8", "SHA-256 of the previous link and this record's core", shape=(32,), is_random=True
+    ),
     Column("redaction", "int32", "row of /privacy/redactions, -1 none"),
 )
 CHECKPOINT_TABLE: tuple[Column, ...] = (
@@ -472,3 +475,38 @@ def row_dtype(columns: Sequence[Mapping[str, Any]]) -> np.dtype[Any]:
 NUMERIC_DTYPES = frozenset(
     {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
 )
+
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "/header/clock": CLOCK_TABLE,
+    "/record": DOCUMENT_TABLE,
+    "/record/fields": RECORD_FIELD_TABLE,
+    "/record/claims": CLAIM_TABLE,
+    "/rollouts/plans": PLAN_TABLE,
+    "/rollouts/candidates": CANDIDATE_TABLE,
+    "/rollouts/outcomes": OUTCOME_TABLE,
+    "/events": EVENT_TABLE,
+    "/changes": CHANGE_TABLE,
+    "/reviews": REVIEW_TABLE,
+    "/privacy/redactions": REDACTION_TABLE,
+    "/integrity/chain": CHAIN_TABLE,
+    "/integrity/checkpoints": CHECKPOINT_TABLE,
+    "/integrity/gaps": GAP_TABLE,
+    "/integrity/damage": DAMAGE_TABLE,
+    "/integrity/documents": DOCUMENT_TABLE,
+    "/integrity/other": OTHER_TABLE,
+}
+"""Every table of a session file outside /streams; all stand in every file, empty or not."""
+
+ROLLOUT_LISTS = {
+    "planner_config_json": "planner configurations, canonical JSON",
+    "goals": "goals: image frame row, latent or text, with hash",
+    "action_names": "names of the action dimensions",
+    "action_units": "units of the action dimensions",
+}
+
+STREAM_COLUMNS: dict[str, tuple[Column, ...]] = {
+    "frames": FRAME_COLUMNS,
+    "model": STEP_COLUMNS,
+    "monitor": MONITOR_COLUMNS,
+}

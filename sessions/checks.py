@@ -1,0 +1,536 @@
+"""Checks a session file against itself: the chain, every payload, and everything that was derived from them.
+
+Reads in pieces, so that memory stays bounded whatever the file claims. Finds; `verify` judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jepa_core.clock import CancelToken
+from jepa_core.errors import Cancelled, Damaged, NotASession
+from sessions import canonical, derive
+from sessions.derive import ClockMap, Moment, StreamPlan
+from sessions.journal import CORE, digest_of, genesis_of, link_of
+from sessions.scan import check_version
+from sessions.schema import FORMAT, HEADER_JSON, TABLES, Column, RecordType
+from sessions.session_file import end_facts, stream_columns
+
+BLOCK = 16384  # chain rows looked at together
+PIECE_BYTES = 8 << 20  # payload bytes read together
+MOST_NOTED = 10_000
+
+DOCUMENT_TABLES = (
+    "/events",
+    "/record",
+    "/changes",
+    "/integrity/gaps",
+    "/integrity/checkpoints",
+    "/integrity/documents",
+)
+
+Tell = Callable[[float], None]
+
+
+@dataclass(slots=True)
+class Findings:
+    """Everything found, by record number."""
+
+    n_records: int = 0
+    head: str = ""
+    state: str = ""
+    session_id: str = ""
+    redactions: int = 0
+    damaged: dict[int, str] = field(default_factory=dict)
+    altered: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def alter(self, seq: int, why: str) -> None:
+        if len(self.altered) < MOST_NOTED:
+            self.altered.setdefault(int(seq), why)
+
+    def damage(self, seq: int, why: str) -> None:
+        if len(self.damaged) < MOST_NOTED:
+            self.damaged.setdefault(int(seq), why)
+
+    def note_damage(
+        self, cause: str, byte_first: int, byte_count: int, seq_first: int, seq_count: int
+    ) -> None:
+        """One row of /integrity/damage, or of a scan."""
+        where = f"bytes {byte_first} to {byte_first + max(1, byte_count) - 1} of the journal"
+        if cause == "torn_tail":
+            self.notes.append(
+                f"{where} were cut off in the middle of a record (torn tail); nothing confirmed was in them"
+            )
+        elif cause == "damaged":
+            self.damage(seq_first, f"{where} are damaged, {seq_count} records lost")
+        elif cause == "not_linked":
+            self.alter(seq_first, "its link does not follow from the record before")
+        else:
+            self.alter(seq_first, "its payload is not the one that was digested")
+
+
+class Chain:
+    """/integrity/chain, read in blocks."""
+
+    def __init__(self, group: Any) -> None:
+        self._columns = {
+            name: group[name]
+            for name in (
+                "seq",
+                "stream",
+                "type",
+                "t_mono_ns",
+                "t_wall_ns",
+                "payload_length",
+                "salt",
+                "digest",
+                "link",
+                "redaction",
+            )
+        }
+        lengths = {dataset.shape[0] for dataset in self._columns.values()}
+        if len(lengths) != 1:
+            raise Damaged("The columns of the chain have different lengths.", "The file was changed or cut.")
+        self.n = int(lengths.pop())
+        self.seq: NDArray[np.uint64] = self._columns["seq"][:]
+        if self.n and not np.all(self.seq[1:] > self.seq[:-1]):
+            raise Damaged("The record numbers of the chain do not grow.", "The file was changed.")
+        self._block = -1
+        self._rows: dict[str, NDArray[Any]] = {}
+
+    def row_of(self, seq: int) -> int:
+        """Row of a record number, −1 when there is none."""
+        row = int(np.searchsorted(self.seq, np.uint64(seq)))
+        return row if row < self.n and int(self.seq[row]) == seq else -1
+
+    def at(self, row: int) -> dict[str, Any]:
+        """One row; neighbours come from memory."""
+        block, offset = divmod(row, BLOCK)
+        if block != self._block:
+            part = slice(block * BLOCK, (block + 1) * BLOCK)
+            self._rows = {name: dataset[part] for name, dataset in self._columns.items()}
+            self._block = block
+        return {name: values[offset] for name, values in self._rows.items()}
+
+
+def check_session(file: Any, tell: Tell, cancel: CancelToken) -> Findings:
+    """All checks. Raises Damaged, NotASession or NewerSchema where the file cannot be interpreted at all."""
+    if _text(file.attrs.get("format", "")) != FORMAT:
+        raise NotASession(
+            f"{file.filename} is not a session file.", "Choose a .h5 or .wmj file this console wrote."
+        )
+    check_version(_text(file.attrs.get("schema_version", "")), Path(file.filename))
+    integrity = file["integrity"]
+    header_json = _bytes(integrity["header_json"][()])
+    try:
+        header = canonical.decode(header_json)
+        if not isinstance(header, dict):
+            raise canonical.NotCanonical("not an object")
+    except canonical.NotCanonical as error:
+        raise Damaged(
+            "The header inside the file is not readable.", "The file was damaged or changed.", str(error)
+        ) from error
+    findings = Findings(
+        state=_text(file.attrs.get("state", "")), session_id=str(header.get("session_id", ""))
+    )
+    chain = Chain(integrity["chain"])
+    findings.n_records = chain.n
+    _Checker(file, header, header_json, chain, findings, tell, cancel).run()
+    return findings
+
+
+class _Checker:
+    def __init__(
+        self,
+        file: Any,
+        header: dict[str, Any],
+        header_json: bytes,
+        chain: Chain,
+        findings: Findings,
+        tell: Tell,
+        cancel: CancelToken,
+    ) -> None:
+        self._file = file
+        self._header = header
+        self._header_json = header_json
+        self._chain = chain
+        self._found = findings
+        self._tell = tell
+        self._cancel = cancel
+        self._is_seen = np.zeros(chain.n, bool)
+        self._n_seen = 0
+        self._derived: dict[str, _Cursor] = {}
+
+    def run(self) -> None:
+        self._guarded("/integrity/damage", self._check_damage_table)
+        self._guarded("/integrity/chain", self._check_links)
+        for plan in derive.stream_plans(self._header):
+            self._guarded(f"/streams/{plan.name}", self._check_stream, plan)
+        for path in DOCUMENT_TABLES:
+            self._guarded(path, self._check_documents, path)
+        self._guarded("/integrity/other", self._check_other)
+        end = self._guarded("/integrity/end_json", self._check_end)
+        for path, cursor in self._derived.items():
+            if cursor.position != cursor.n_rows:
+                self._found.alter(0, f"{path} has rows that no document stands behind")
+        if end is not None:
+            self._guarded("/header", self._check_attributes, end)
+        self._guarded("/integrity/chain", self._check_unseen)
+        self._guarded("/", self._check_labels)
+
+    def _guarded(self, path: str, check: Callable[..., Any], *arguments: Any) -> Any:
+        """A part that cannot be read at all is damage, and the other parts are still checked."""
+        try:
+            return check(*arguments)
+        except (Cancelled, MemoryError):
+            raise
+        except (
+            OSError,
+            RuntimeError,
+            KeyError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+        ) as error:
+            # h5py turns damage of a file's structure into any of these, depending on where it lies
+            unseen = np.flatnonzero(~self._is_seen)
+            seq = int(self._chain.seq[unseen[0]]) if len(unseen) else 0
+            self._found.damage(seq, f"{path} cannot be read ({_short(error)})")
+            return None
+
+    # --- the chain ------------------------------------------------------------------------------------------------
+
+    def _check_damage_table(self) -> None:
+        table = self._file["/integrity/damage"]
+        for row in range(min(table["cause"].shape[0], MOST_NOTED)):
+            numbers = [
+                int(table[name][row]) for name in ("byte_first", "byte_count", "seq_first", "seq_count")
+            ]
+            self._found.note_damage(_text(table["cause"][row]), *numbers)
+
+    def _check_links(self) -> None:
+        """Recompute every link from genesis; where records were lost the chain can only be taken up again."""
+        chain, found = self._chain, self._found
+        genesis = genesis_of(self._header_json)
+        attributes = self._file["integrity"].attrs
+        if bytes(attributes["genesis"]) != genesis:
+            found.alter(0, "the header is not the one the chain begins with")
+        previous, expected, clock = genesis, 0, ClockMap()
+        rows: list[tuple[int, int]] = []
+        for row in range(chain.n):
+            if row % BLOCK == 0:
+                self._cancel.check()
+                self._tell(0.2 * row / max(1, chain.n))
+            one = chain.at(row)
+            seq, link = int(one["seq"]), bytes(one["link"])
+            digest = bytes(one["digest"])
+            mono, wall = int(one["t_mono_ns"]), int(one["t_wall_ns"])
+            core = CORE.pack(seq, one["stream"], one["type"], mono, wall, one["payload_length"], digest)
+            if link != link_of(previous, core) and seq not in found.altered:
+                if seq == expected:
+                    found.alter(seq, "its link does not follow from the record before")
+                elif not any(first <= seq for first in found.damaged):
+                    found.alter(expected, "records are missing and no damage is stated")
+            if clock.is_row(mono, wall):
+                rows.append((mono, wall))
+            previous, expected = link, seq + 1
+        if bytes(attributes["head"]) != previous:
+            found.alter(max(0, expected - 1), "the stated head is not the end of the chain")
+        found.head = previous.hex()
+        self._check_clock(rows)
+
+    def _check_clock(self, rows: Sequence[tuple[int, int]]) -> None:
+        table = self._file["/header/clock"]
+        stated = list(zip(table["t_mono_ns"][:].tolist(), table["t_wall_ns"][:].tolist()))
+        if stated != list(rows):
+            self._found.alter(0, "the clock table of the header does not follow from the records")
+
+    # --- payloads -------------------------------------------------------------------------------------------------
+
+    def _payload(self, seq: int, type_: int | None, payload: bytes, where: str) -> bool:
+        """Check one rebuilt payload against its record; True if it is what was recorded."""
+        row = self._chain.row_of(seq)
+        if row < 0 or self._is_seen[row]:
+            self._found.alter(
+                seq, f"{where} names a record that {'has another payload' if row >= 0 else 'is not there'}"
+            )
+            return False
+        one = self._chain.at(row)
+        self._is_seen[row] = True
+        self._n_seen += 1
+        if self._n_seen % 1024 == 0:
+            self._cancel.check()
+            self._tell(0.2 + 0.8 * self._n_seen / max(1, self._chain.n))
+        if int(one["redaction"]) >= 0:
+            self._found.redactions += 1
+            return False
+        if type_ is not None and int(one["type"]) != type_:
+            self._found.alter(seq, f"{where} holds a record of another type")
+            return False
+        if int(one["payload_length"]) != len(payload) or digest_of(bytes(one["salt"]), payload) != bytes(
+            one["digest"]
+        ):
+            self._found.alter(seq, f"{where} is not what was recorded")
+            return False
+        return True
+
+    def _check_stream(self, plan: StreamPlan) -> None:
+        path = f"/streams/{plan.name}"
+        group = self._file.get(path)
+        if group is None:
+            self._found.alter(0, f"{path} is missing")
+            return
+        self._same_attributes(group.attrs, derive.stream_attributes(plan.descriptor), path, 0)
+        names = [column.name for column in stream_columns(plan)]
+        n_rows = {group[name].shape[0] for name in names}
+        if len(n_rows) != 1:
+            self._found.alter(0, f"the columns of {path} have different lengths")
+            return
+        step = max(1, min(2048, PIECE_BYTES // plan.dtype.itemsize))
+        offset = 0
+        for first, last in _pieces(n_rows.pop(), step):
+            columns = self._read_rows(group, names, first, last, path)
+            if columns is None:
+                continue
+            offset = self._check_rows(plan, group, columns, offset, path)
+
+    def _read_rows(
+        self, group: Any, names: Sequence[str], first: int, last: int, path: str
+    ) -> dict[str, Any] | None:
+        """Columns of some rows; what HDF5's own checksum refuses is narrowed down to the first bad row."""
+        try:
+            return {name: group[name][first:last] for name in names}
+        except (OSError, RuntimeError) as error:
+            for row in range(first, last):
+                for name in names:
+                    try:
+                        group[name][row]
+                    except (OSError, RuntimeError):
+                        self._found.damage(
+                            self._seq_at(group, row),
+                            f"row {row} of {path}/{name} cannot be read ({_short(error)})",
+                        )
+                        self._mark_unreadable(group, row, last)
+                        return None
+            return None
+
+    def _seq_at(self, group: Any, row: int) -> int:
+        try:
+            return int(group["chain_seq"][row])
+        except (OSError, RuntimeError):
+            return 0
+
+    def _mark_unreadable(self, group: Any, first: int, last: int) -> None:
+        """Records behind an unreadable chunk are damaged, not missing."""
+        for row in range(first, last):
+            at = self._chain.row_of(self._seq_at(group, row))
+            if at >= 0:
+                self._is_seen[at] = True
+
+    def _check_rows(
+        self, plan: StreamPlan, group: Any, columns: Mapping[str, Any], offset: int, path: str
+    ) -> int:
+        rows = np.zeros(len(columns["chain_seq"]), plan.dtype)
+        for name in plan.dtype.names or ():
+            rows[name] = columns[name]
+        for row, seq in enumerate(columns["chain_seq"]):
+            payload = rows[row : row + 1].tobytes()
+            if plan.has_data:
+                length = int(columns["data_length"][row])
+                if int(columns["data_offset"][row]) != offset:
+                    self._found.alter(seq, f"{path}/data_offset does not follow from the rows before")
+                data = self._read_data(group["data"], offset, length, int(seq), path)
+                offset += length
+                if data is None:
+                    continue
+                payload += data
+            self._payload(int(seq), plan.record_type, payload, f"{path} row")
+        return offset
+
+    def _read_data(self, data: Any, offset: int, length: int, seq: int, path: str) -> bytes | None:
+        if length > 64 << 20 or offset + length > data.shape[0]:
+            self._found.alter(seq, f"{path}/data is shorter than its rows say")
+            return None
+        try:
+            return bytes(data[offset : offset + length].tobytes())
+        except (OSError, RuntimeError) as error:
+            self._found.damage(seq, f"its bytes in {path}/data cannot be read ({_short(error)})")
+            if (row := self._chain.row_of(seq)) >= 0:
+                self._is_seen[row] = True
+            return None
+
+    def _check_documents(self, path: str) -> None:
+        group, columns = self._file[path], TABLES[path]
+        if len({group[column.name].shape[0] for column in columns}) != 1:
+            self._found.alter(0, f"the columns of {path} have different lengths")
+            return
+        for row in range(group["json"].shape[0]):
+            try:
+                stored = _row(group, columns, row)
+            except (OSError, RuntimeError) as error:
+                self._found.damage(
+                    self._seq_at(group, row), f"row {row} of {path} cannot be read ({_short(error)})"
+                )
+                self._mark_unreadable(group, row, row + 1)
+                continue
+            seq = int(stored["chain_seq"])
+            payload = stored["json"]
+            if self._payload(seq, None, payload, f"{path} row {row}"):
+                self._check_derived(path, stored, seq, payload)
+
+    def _check_derived(self, path: str, stored: Mapping[str, Any], seq: int, payload: bytes) -> None:
+        one = self._chain.at(self._chain.row_of(seq))
+        at = Moment(seq, int(one["t_mono_ns"]), int(one["t_wall_ns"]))
+        rows = derive.rows_of(int(one["type"]), payload, at) or []
+        if not rows or rows[0][0] != path:
+            self._found.alter(seq, f"it does not belong into {path}")
+            return
+        if not _same_row(stored, rows[0][1]):
+            self._found.alter(seq, f"a column of {path} says other than the document")
+        for other, row in rows[1:]:
+            cursor = self._derived.setdefault(other, _Cursor(self._file[other], TABLES[other]))
+            if not cursor.matches(row):
+                self._found.alter(seq, f"a row of {other} says other than the document")
+
+    def _check_other(self) -> None:
+        group = self._file["/integrity/other"]
+        for row in range(group["chain_seq"].shape[0]):
+            seq, offset, length = (
+                int(group[name][row]) for name in ("chain_seq", "data_offset", "data_length")
+            )
+            data = self._read_data(group["data"], offset, length, seq, "/integrity/other")
+            if data is not None:
+                self._payload(seq, None, data, "/integrity/other")
+
+    def _check_end(self) -> dict[str, Any]:
+        dataset = self._file["/integrity/end_json"]
+        payload, seq = _bytes(dataset[()]), int(dataset.attrs["chain_seq"])
+        last = None
+        if self._chain.n:
+            one = self._chain.at(self._chain.n - 1)
+            last = Moment(int(one["seq"]), int(one["t_mono_ns"]), int(one["t_wall_ns"]))
+        if seq < 0:
+            return end_facts(None, last)
+        document: Any = {}
+        if self._payload(seq, RecordType.END, payload, "the end record"):
+            try:
+                document = canonical.decode(payload)
+            except canonical.NotCanonical:
+                document = {}
+        return end_facts(document if isinstance(document, dict) else {}, last)
+
+    def _check_unseen(self) -> None:
+        """A record without payload must have an authorised redaction."""
+        for row in np.flatnonzero(~self._is_seen)[:MOST_NOTED]:
+            one = self._chain.at(int(row))
+            redaction = int(one["redaction"])
+            if 0 <= redaction < self._file["/privacy/redactions/redaction_id"].shape[0]:
+                self._found.redactions += 1
+            else:
+                self._found.alter(int(one["seq"]), "its payload is gone and no redaction accounts for it")
+
+    # --- what stands outside the records ----------------------------------------------------------------------------
+
+    def _check_attributes(self, end: Mapping[str, Any]) -> None:
+        header, file = self._header, self._file
+        state = _text(file.attrs.get("state", ""))
+        if state in ("sealed", "recovered"):
+            state = "recovered" if end["end_reason"] == "recovered" else "sealed"
+        self._same_attributes(file.attrs, derive.root_attributes(header, state), "/", 0)
+        self._same_attributes(file["header"].attrs, derive.header_attributes(header, end), "/header", 0)
+        self._same_attributes(file["privacy"].attrs, derive.privacy_attributes(header), "/privacy", 0)
+        for name in HEADER_JSON:
+            if _bytes(file[f"/header/{name}_json"][()]) != canonical.encode(header.get(name)):
+                self._found.alter(0, f"/header/{name}_json says other than the header")
+
+    def _same_attributes(self, have: Any, want: Mapping[str, Any], path: str, seq: int) -> None:
+        for name, value in want.items():
+            stored = have.get(name)
+            if isinstance(value, list):
+                same = stored is not None and [_text(item) for item in np.atleast_1d(stored)] == value
+            elif isinstance(value, str):
+                same = stored is not None and _text(stored) == value
+            else:
+                same = stored is not None and np.array_equal(stored, value)
+            if not same:
+                self._found.alter(seq, f"the attribute {name} of {path} says other than the header")
+
+    def _check_labels(self) -> None:
+        """Units and names are not in the chain, but the schema knows what they must be."""
+        for path, columns in TABLES.items():
+            for column in columns:
+                attributes = self._file[path][column.name].attrs
+                if (
+                    _text(attributes.get("units", "")) != column.units
+                    or _text(attributes.get("long_name", "")) != column.long_name
+                ):
+                    self._found.alter(0, f"the labels of {path}/{column.name} were changed")
+        for plan in derive.stream_plans(self._header):
+            for column in stream_columns(plan):
+                attributes = self._file[f"/streams/{plan.name}"][column.name].attrs
+                if _text(attributes.get("units", "")) != column.units:
+                    self._found.alter(0, f"the units of /streams/{plan.name}/{column.name} were changed")
+
+
+class _Cursor:
+    """Walks a derived table beside the documents that its rows come from."""
+
+    def __init__(self, group: Any, columns: Sequence[Column]) -> None:
+        self._group = group
+        self._columns = columns
+        self.position = 0
+        self.n_rows = min(group[column.name].shape[0] for column in columns)
+        self._piece: dict[str, Any] = {}
+        self._first = -1
+
+    def matches(self, row: Mapping[str, Any]) -> bool:
+        if self.position >= self.n_rows:
+            return False
+        first = self.position - self.position % 256
+        if first != self._first:
+            self._piece = {c.name: self._group[c.name][first : first + 256] for c in self._columns}
+            self._first = first
+        stored = {name: values[self.position - first] for name, values in self._piece.items()}
+        self.position += 1
+        return _same_row(stored, row)
+
+
+def _row(group: Any, columns: Sequence[Column], row: int) -> dict[str, Any]:
+    return {column.name: group[column.name][row] for column in columns}
+
+
+def _same_row(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    for name, value in wanted.items():
+        have = stored[name]
+        if isinstance(have, bytes):
+            value = value if isinstance(value, bytes) else str(value).encode("utf-8")
+            if have != value:
+                return False
+        elif int(have) != int(value):
+            return False
+    return True
+
+
+def _pieces(count: int, step: int) -> Iterator[tuple[int, int]]:
+    for first in range(0, count, step):
+        yield first, min(first + step, count)
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode("utf-8")
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _short(error: BaseException) -> str:
+    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

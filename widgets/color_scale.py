@@ -76,6 +76,7 @@ class ColorScale(QWidget):
         self._layout = QVBoxLayout(self)
         self._layout.addWidget(heading(self.tr("Error scale")))
         self._layout.addWidget(self._card)
+        self._layout.addStretch(1)
         self.setAccessibleName(self.tr("Error scale"))
         follow(self, self._restyle)
         self._set_locked(True)

@@ -60,6 +60,9 @@ class DriftView(QWidget):
         self._table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self._table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self._table.verticalHeader().hide()
+        self._table.horizontalHeader().setDefaultAlignment(
+            Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        )
         self._table.setShowGrid(False)
         self._table.setAlternatingRowColors(True)
         a11y.name(self._table, self.tr("Differences"))
@@ -74,7 +77,8 @@ class DriftView(QWidget):
         self._layout.addWidget(heading(self.tr("Recomputed here")))
         self._layout.addWidget(self._card)
         self._layout.addWidget(self._progress)
-        self._layout.addWidget(self._table, 1)
+        self._layout.addWidget(self._table, 1000)  # all the room while it is shown, none while it is not
+        self._layout.addStretch(1)
         self.setAccessibleName(self.tr("Recomputed here"))
         follow(self, self._restyle)
         self.show_empty()

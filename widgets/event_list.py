@@ -110,7 +110,7 @@ class EventModel(QAbstractListModel):
     def state(self, item: EventRow) -> str:
         if item.is_failed:
             return self.tr("not saved")
-        return self.tr("on disk") if item.is_saved else self.tr("not on disk yet")
+        return self.tr("on disk") if item.is_saved else self.tr("not on disk")
 
 
 class _Delegate(QStyledItemDelegate):

@@ -94,6 +94,7 @@ class LayersCard(QWidget):
         self._layout.addWidget(layers)
         self._layout.addWidget(heading(self.tr("Hide from the model")))
         self._layout.addWidget(masks)
+        self._layout.addStretch(1)
         self.setAccessibleName(self.tr("Layers and masks"))
         follow(self, self._restyle)
         self.show_rule(MaskRule(), None)

@@ -39,6 +39,9 @@ class LoadReportView(QWidget):
         self._table = QTableWidget(0, 2)
         self._table.setHorizontalHeaderLabels([self.tr("State"), self.tr("Tensor or fact")])
         self._table.verticalHeader().hide()
+        self._table.horizontalHeader().setDefaultAlignment(
+            Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        )
         self._table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self._table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self._table.setAlternatingRowColors(True)
@@ -55,9 +58,10 @@ class LoadReportView(QWidget):
         self._layout = QVBoxLayout(self)
         for item in (self._verdict, self._facts):
             self._layout.addWidget(item)
-        self._layout.addLayout(row(self._filter, 1, self._copy))
+        self._layout.addLayout(row(self._filter, 1, self._copy, None))
         self._layout.addWidget(self._empty)
-        self._layout.addWidget(self._table, 1)
+        self._layout.addWidget(self._table, 1000)  # all the room while it is shown, none while it is not
+        self._layout.addStretch(1)
         self.setAccessibleName(self.tr("Load report"))
         follow(self, self._restyle)
         self.show_empty()
@@ -69,7 +73,8 @@ class LoadReportView(QWidget):
         set_look(self._verdict, tone="")
         self._facts.setText(self.tr("The report of the next one appears here, also when it is refused."))
         self._fill([])
-        self._empty.hide()
+        for item in (self._empty, self._table, self._filter, self._copy):
+            item.hide()
 
     def show_report(self, report: LoadReport, info: CheckpointInfo | None = None) -> None:
         """The report of a loaded (`info` given) or refused (None) file."""
@@ -85,7 +90,8 @@ class LoadReportView(QWidget):
         rows += [(self.tr("assumed"), f"{key} = {value}") for key, value in report.assumed.items()]
         self._empty.setVisible(not rows)
         self._table.setVisible(bool(rows))
-        self._filter.setEnabled(bool(rows))
+        self._filter.setVisible(bool(rows))
+        self._copy.show()
         self._fill(rows[:_SHOWN])
 
     def verdict(self, report: LoadReport, *, is_loaded: bool) -> str:

@@ -55,6 +55,7 @@ class ModelCard(QWidget):
         self._layout = QVBoxLayout(self)
         self._layout.addWidget(heading(self.tr("Checkpoint")))
         self._layout.addWidget(self._card)
+        self._layout.addStretch(1)
         self.setAccessibleName(self.tr("Checkpoint"))
         follow(self, self._restyle)
         self.show_empty()

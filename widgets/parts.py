@@ -44,7 +44,7 @@ def label(text: str = "", role: str = "", tone: str = "", *, wrap: bool = False)
     made.setProperty("tone", tone)
     made.setWordWrap(wrap)
     if wrap:
-        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         made.setSizePolicy(policy)
     return made
@@ -52,7 +52,9 @@ def label(text: str = "", role: str = "", tone: str = "", *, wrap: bool = False)
 
 def heading(text: str) -> QLabel:
     """The small capitals above a card."""
-    return label(text.upper(), "heading")
+    made = label(text.upper(), "heading")
+    made.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+    return made
 
 
 def key_hint(keys: str) -> QLabel:

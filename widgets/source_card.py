@@ -44,6 +44,7 @@ class SourceCard(QWidget):
         self._layout = QVBoxLayout(self)
         self._layout.addWidget(heading(self.tr("Source")))
         self._layout.addWidget(self._card)
+        self._layout.addStretch(1)
         self.setAccessibleName(self.tr("Source"))
         follow(self, self._restyle)
         self.show_source(None)
@@ -67,7 +68,7 @@ class SourceCard(QWidget):
         dot, tone, words = {
             "live": ("●", "ok", self.tr("live")),
             "playing": ("▶", "ok", self.tr("playing")),
-            "paused": ("❚❚", "", self.tr("paused")),
+            "paused": ("⏸", "", self.tr("paused")),
             "ended": ("■", "", self.tr("at its end")),
             "opening": ("○", "", self.tr("opening")),
             "": ("●", "ok", self.tr("live") if info.is_live else self.tr("open")),

@@ -241,3 +241,8 @@ class StartPage(QWidget):
         m = theme.px(32)
         self._inner.setContentsMargins(m, theme.px(24), m, theme.px(24))
         self._columns.setSpacing(theme.px(28))
+        for n in range(self._columns.count()):
+            self._columns.itemAt(n).layout().setSpacing(theme.px(8))
+        self._inner.setSpacing(theme.px(4))
+        self._recents.setSpacing(theme.px(4))
+        self._checks.setSpacing(theme.px(6))

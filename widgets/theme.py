@@ -334,7 +334,7 @@ QPushButton, QToolButton { background: @raised@; color: @text@; border: 1px soli
 QPushButton:hover, QToolButton:hover { background: @pressed@; }
 QPushButton:pressed, QToolButton:pressed, QToolButton:checked, QPushButton:checked { background: @selection@;
     border-color: @accent@; }
-QPushButton:focus, QToolButton:focus, QComboBox:focus, QSpinBox:focus, QLineEdit:focus, QPlainTextEdit:focus {
+QPushButton:focus, QToolButton:focus, QComboBox:focus, QAbstractSpinBox:focus, QLineEdit:focus, QPlainTextEdit:focus {
     border: @px2@ solid @accent@; }
 QPushButton:focus, QToolButton:focus { padding: @px4@ @px10@; }
 QPushButton:disabled, QToolButton:disabled { color: @dim@; border-color: @line@; background: @panel@; }
@@ -365,16 +365,19 @@ QCheckBox::indicator:disabled, QRadioButton::indicator:disabled { border-color: 
 QCheckBox:focus, QRadioButton:focus { color: @accent_text@; }
 QCheckBox::indicator:focus, QRadioButton::indicator:focus { border: @px2@ solid @accent_text@; }
 
-QComboBox, QSpinBox, QLineEdit, QPlainTextEdit { background: @panel@; color: @text@; border: 1px solid @border@;
+QComboBox, QAbstractSpinBox, QLineEdit, QPlainTextEdit { background: @panel@; color: @text@; border: 1px solid @border@;
     border-radius: @px6@; padding: @px4@ @px8@; selection-background-color: @selection@; selection-color: @text@; }
-QComboBox:disabled, QSpinBox:disabled, QLineEdit:disabled { color: @dim@; border-color: @line@; }
+QComboBox:disabled, QAbstractSpinBox:disabled, QLineEdit:disabled { color: @dim@; border-color: @line@; }
 QComboBox::drop-down { border: none; width: @px20@; }
 QComboBox::down-arrow { image: url("@icon_down@"); width: @px10@; height: @px10@; }
 QComboBox QAbstractItemView { background: @raised@; color: @text@; border: 1px solid @border@;
     selection-background-color: @selection@; selection-color: @text@; outline: none; }
-QSpinBox::up-button, QSpinBox::down-button { border: none; width: @px16@; background: transparent; }
-QSpinBox::up-arrow { image: url("@icon_up@"); width: @px8@; height: @px8@; }
-QSpinBox::down-arrow { image: url("@icon_down@"); width: @px8@; height: @px8@; }
+QAbstractSpinBox { padding: @px4@ 0px @px4@ @px2@; }
+QAbstractSpinBox QLineEdit, QAbstractSpinBox QLineEdit:focus { border: none; background: transparent;
+    padding: 0px @px4@; }
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { border: none; width: @px16@; background: transparent; }
+QAbstractSpinBox::up-arrow { image: url("@icon_up@"); width: @px8@; height: @px8@; }
+QAbstractSpinBox::down-arrow { image: url("@icon_down@"); width: @px8@; height: @px8@; }
 
 QSlider { min-height: @px20@; background: transparent; }
 QSlider::groove:horizontal { height: @px4@; background: @line@; border-radius: @px2@; }
@@ -393,7 +396,7 @@ QTableView, QListView, QTreeView { background: @panel@; color: @text@; border: 1
 QTableView:focus, QListView:focus, QTreeView:focus { border: @px2@ solid @accent@; }
 QHeaderView { background: @panel@; }
 QHeaderView::section { background: @panel@; color: @heading@; border: none; border-bottom: 1px solid @line@;
-    padding: @px4@ @px6@; font-size: @type_small@; font-weight: 600; }
+    padding: @px4@ @px6@; font-size: @type_small@; font-weight: 600; text-align: left; }
 QTableCornerButton::section { background: @panel@; border: none; }
 
 QScrollArea { background: transparent; border: none; }

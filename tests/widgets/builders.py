@@ -37,6 +37,7 @@ def make_inspection(
     rule: str = "multiblock",
     shape: tuple[int, int, int] = (8, 16, 16),
     crop: tuple[float, float, float, float] = (140.0, 0.0, 360.0, 360.0),
+    t_ns: int | None = None,
 ) -> Inspection:
     """A look with a hill of error in the upper centre; `rule` "future" predicts the last two steps everywhere."""
     t, h, w = shape
@@ -55,7 +56,7 @@ def make_inspection(
     values = error.reshape(-1)
     return Inspection(
         seq=seq,
-        t_ns=seq * 33_366_667,
+        t_ns=seq * 33_366_667 if t_ns is None else t_ns,
         clip=tuple(range(seq - 2 * t + 1, seq + 1)),
         layout=layout,
         masks=masks,

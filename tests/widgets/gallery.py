@@ -219,11 +219,14 @@ def signal_table(state: str) -> QWidget:
     _sized(table, 340, 200)
     if state != "empty":
         table.set_tracks({"surprise": make_track(), "surprise_top": make_track()})
-        look = make_inspection()
+        look = make_inspection(t_ns=107 * SECOND)
         table.show_inspection(look)
         if state == "calibrated":
             table.set_percentiles({"surprise": 99.2, "surprise_top": 99.7, "frame_difference": 61.0})
             table.show_inspection(look)
+        table.show()
+        QApplication.sendPostedEvents()
+        table.show_inspection(look)
     return _sized(table, 340)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_every_source_counts_up_in_frames_and_time(source: Source):
     grabs = played(source)
     assert [grab.index for grab in grabs] == list(range(FRAMES))
     times = [media_ns(grab) for grab in grabs]
-    assert all(a < b for a, b in zip(times, times[1:], strict=False))
+    assert all(a < b for a, b in pairwise(times))
     assert times[0] >= 0
     assert source.read(CancelToken()) is None, "the end stays the end"
 

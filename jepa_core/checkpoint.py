@@ -204,12 +204,12 @@ def _compare(file: WeightFile, design: Design, report: LoadReport) -> LoadReport
         wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
         found = design.sources[part]
         missing += [_named(file, part, name) for name in wanted if name not in found]
-        unexpected += [f"{part}/{name}" for name in found if name not in wanted]
+        unexpected += [_named(file, part, name) for name in found if name not in wanted]
         for name in wanted.keys() & found.keys():
             if wanted[name] == found[name].shape:
                 matched += 1
             else:
-                reshaped.append(f"{part}/{name}: expected {wanted[name]}, file has {found[name].shape}")
+                reshaped.append(f"{_named(file, part, name)}: expected {wanted[name]}, file has {found[name].shape}")
     report = replace(
         report,
         family=design.family,
@@ -240,9 +240,8 @@ def _compare(file: WeightFile, design: Design, report: LoadReport) -> LoadReport
 
 def _named(file: WeightFile, part: str, name: str) -> str:
     """The official name, and how the file would spell it where it spells otherwise."""
-    if file.layout == "huggingface":
-        return f"{part}/{name} ({', '.join(hugging_face.spelling(part, name, file.leftover))})"
-    return f"{part}/{name}"
+    own = hugging_face.spelling(part, name, file.leftover) if file.layout == "huggingface" else ()
+    return f"{part}/{name} ({', '.join(own)})" if own else f"{part}/{name}"
 
 
 def _counted(*kinds: tuple[str, list[str]]) -> str:

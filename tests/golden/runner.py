@@ -25,8 +25,7 @@ PREDICTOR_OUTPUTS = ("pred", "l1_token", "loss", "out_steps", "full_predictor_la
 
 CHECKS: dict[str, Callable[[Path, Arrays], Computed]] = {  # folder prefix → everything it computes
     "hf-vjepa2-": vjepa2_cases.hugging_face,
-    "vjepa2-anticipate": vjepa2_cases.anticipation,
-    "vjepa2-": vjepa2_cases.training_step,
+    "vjepa2-": vjepa2_cases.official,
     "preprocess-": preprocess_case.routes,
 }
 NOT_BUILT = ("ijepa-", "hf-ijepa-", "vjepa-", "vjepa21-", "vjepa2ac-", "lewm-", "cjepa-", "ebjepa-", "jepawm-")

@@ -12,6 +12,7 @@ import yaml
 from torch import Tensor
 
 from jepa_core import checkpoint
+from jepa_core.design import Choices
 from jepa_core.families.vjepa2 import VJepa2
 from jepa_core.metrics import token_error
 from jepa_core.nn.attention import gather_tokens
@@ -28,9 +29,14 @@ def inputs_among(arrays: Arrays) -> frozenset[str]:
     return frozenset(name for name in arrays if _INPUT_NAMES.fullmatch(name))
 
 
-def training_step(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
+def official(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
+    """A case made with the official code: the anticipation recipe where it gives times, else a training step."""
+    return (_anticipation if "anticipation_times" in arrays else _training_step)(folder, arrays)
+
+
+def _training_step(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     """One training step of every clip group and mask generator, then the encoder at the other sizes."""
-    model, out = _load(folder / "latest.pt"), {}
+    model, out = _load(_checkpoint(folder)), {}
     loss_exp = _params(folder).get("loss", {}).get("loss_exp", 1.0)
     losses: list[Tensor] = []
     for group in sorted({int(m[1]) for name in arrays if (m := re.fullmatch(r"clips_s(\d+)", name))}):
@@ -65,15 +71,15 @@ def training_step(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     return _asked(out, arrays)
 
 
-def anticipation(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
+def _anticipation(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     """Future prediction as in the EK100 code (section 5): context = the whole clip, targets beyond it, mask token 1."""
-    model = _load(folder / "latest.pt")
+    model = _load(_checkpoint(folder))
     spec = model.info.input
     clip = _tensor(arrays, "clips")
     grid = model.context_encoder.patch_embed.patches(clip)[1]
     per_step = grid[1] * grid[2]
     n = grid[0] * per_step
-    fps = 2.0  # of the case's clips, stated in its README: one second is one token step
+    fps = _stated_fps(folder)
     skip = (torch.as_tensor(arrays["anticipation_times"]) * fps / spec.tubelet).int()  # (B,) token steps ahead
     output = {}
     for name in (name for name in arrays if name.startswith("out_steps")):
@@ -116,8 +122,22 @@ def hugging_face(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     return _asked(out, arrays)
 
 
+def _checkpoint(folder: Path) -> Path:
+    """The one torch file of a case."""
+    (found,) = [p for p in folder.iterdir() if p.name.endswith((".pt", ".pth", ".pth.tar"))]
+    return found
+
+
+def _stated_fps(folder: Path) -> float:
+    """Frames per second of an anticipation case's clips: only its README says."""
+    found = re.search(r"frames per second (\d+(?:\.\d+)?)", (folder / "README.md").read_text(encoding="utf-8"))
+    assert found, f"{folder.name}: the README states no frames per second"
+    return float(found[1])
+
+
 def _load(path: Path) -> VJepa2:
-    model = checkpoint.load(path, device="cpu", dtype="float32")
+    """The ordinary loader, with the official predictor's split of positions by the configured square."""
+    model = checkpoint.load(path, device="cpu", dtype="float32", choices=Choices(square_split=True))
     assert isinstance(model, VJepa2)
     return model
 

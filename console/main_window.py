@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QApplication, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
@@ -111,7 +110,7 @@ class MainWindow(QMainWindow):
         self.replay = Replay(desk)
         self.look = Look(desk, self.keys, self.docks.reset)
         self.start = Start(desk, self.start_page, self.files.open, self.files.open_demo)
-        self.health = HealthSampler(desk)
+        self.health = HealthSampler(desk, self.top.badge)
         self._shutdown = Shutdown(desk.pipeline, self.bridge.post)
         self._is_over = False
 
@@ -146,7 +145,7 @@ class MainWindow(QMainWindow):
         if geometry is None or not self.restoreGeometry(geometry):
             theme = themes.current()
             self.resize(theme.px(SIZE[0]), theme.px(SIZE[1]))
-        self.docks.fit_corner(self.height())
+        self.docks.fit()
         self.docks.restore()
         self._show_screen(self.state.screen)
         self.records.refresh()
@@ -204,7 +203,7 @@ class MainWindow(QMainWindow):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        self.docks.fit_corner(self.height())
+        self.docks.fit()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         self.files.drag_enter(event)
@@ -218,8 +217,10 @@ class MainWindow(QMainWindow):
         self._stack.setCurrentIndex(0 if screen == "start" else 1)
         self.top.show_screen(screen)
         self._refresh()
-        if screen != "start" and not self.docks.docks["source"].isVisible():
-            QTimer.singleShot(0, self.docks.refresh)
+        if screen == "start":
+            self.start_page.focus_first()
+        else:
+            self.panels["picture"].setFocus()
 
     def _refresh(self, _value: object = None) -> None:
         for row in ACTIONS.values():
@@ -234,7 +235,6 @@ class MainWindow(QMainWindow):
 
     def _show_recording(self, session_id: str | None) -> None:
         self._frame.show_recording(session_id is not None)
-        self.top.badge.show_recording(session_id is not None)
         self._refresh()
 
     def _view_action(self, text: str) -> None:

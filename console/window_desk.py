@@ -40,7 +40,7 @@ class Finished:
     error: BaseException | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Desk:
     """Owned by the main window; everything here lives as long as it does."""
 

@@ -6,9 +6,18 @@ refused by Qt, and the role's default layout is used.
 
 from __future__ import annotations
 
-from PySide6.QtCore import QByteArray, QObject, QSize, Qt
+from PySide6.QtCore import QByteArray, QEvent, QObject, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QDockWidget, QFrame, QMainWindow, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QMainWindow,
+    QScrollArea,
+    QSizePolicy,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from console.panels import PANELS, Panel, title_of
 from console.settings import LAYOUT_VERSION, Settings
@@ -20,8 +29,9 @@ AREAS = {
     "right": Qt.DockWidgetArea.RightDockWidgetArea,
     "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
 }
-WIDTHS = {"left": 276, "right": 348}  # logical pixels of the side columns
-TALL = 860  # logical height from which the timeline runs under the left column, as in the mock
+WIDTHS = {"left": 300, "right": 348}  # logical pixels of the side columns
+GROWS = frozenset({"events"})  # fills its column; scrolls by itself
+LAST = frozenset({"scale"})  # takes what a column has left
 
 
 class Grip(QWidget):
@@ -35,7 +45,7 @@ class Grip(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     def sizeHint(self) -> QSize:
-        return QSize(current().px(40), current().px(8))
+        return QSize(current().px(40), current().px(6))
 
     def minimumSizeHint(self) -> QSize:
         return self.sizeHint()
@@ -50,22 +60,57 @@ class Grip(QWidget):
 
 
 class Column(QScrollArea):
-    """One panel of a side column: as high as its content, and scrolled where the window is too low for it."""
+    """One panel of a side column: never higher than its content, and scrolled where the window is too low for it."""
 
-    def __init__(self, panel: QWidget) -> None:
+    contentChanged = Signal()  # it wants another height
+
+    def __init__(self, panel: QWidget, *, takes_rest: bool) -> None:
         super().__init__()
+        self._takes_rest = takes_rest
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setWidget(panel)
+        self._page = QWidget()
+        layout = QVBoxLayout(self._page)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(panel)
+        layout.addStretch(1)
+        self.setWidget(self._page)
+        self._page.installEventFilter(self)
+        self._height = self._least = 0
+        self._measure()
+
+    @property
+    def content_height(self) -> int:
+        return self._height
 
     def sizeHint(self) -> QSize:
-        return self.widget().sizeHint()
+        return QSize(self._page.minimumSizeHint().width(), self._height)
 
     def minimumSizeHint(self) -> QSize:
-        least = self.widget().minimumSizeHint()
-        return QSize(least.width(), min(least.height(), current().px(56)))
+        return QSize(self._page.minimumSizeHint().width(), min(self._height, current().px(56)))
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self._page and event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
+            self._measure()
+        return super().eventFilter(watched, event)
+
+    def _measure(self) -> None:
+        layout = self._page.layout()
+        width = max(self.viewport().width(), 1)
+        height = (
+            layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.sizeHint().height()
+        )
+        least = self._page.minimumSizeHint().width()
+        if (height, least) == (self._height, self._least):
+            return
+        self._height, self._least = height, least
+        if not self._takes_rest:
+            self.setMaximumHeight(height)
+        self.updateGeometry()
+        self.contentChanged.emit()
 
 
 class Docks(QObject):
@@ -79,10 +124,16 @@ class Docks(QObject):
         self._state = state
         self._settings = settings
         self._role = state.role
+        self._fit = QTimer(self)
+        self._fit.setSingleShot(True)
+        self._fit.setInterval(0)
+        self._fit.timeout.connect(self.resize_docks)
+        self._is_default, self._has_tabs = True, False
         self.docks: dict[str, QDockWidget] = {
             row.id: self._dock(row, panels[row.id]) for row in PANELS.values() if row.area in AREAS
         }
         window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
+        window.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
         window.setCorner(Qt.Corner.TopRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         window.setDockOptions(
             QMainWindow.DockOption.AnimatedDocks
@@ -91,29 +142,59 @@ class Docks(QObject):
         )
         state.screenChanged.connect(self.refresh)
         state.roleChanged.connect(self._change_role)
-        state.zoomChanged.connect(self._resize)
+        state.zoomChanged.connect(self._fit_soon)
 
-    def fit_corner(self, height: int) -> None:
-        """Low windows give the left column the whole height; tall ones let the timeline run under it."""
-        is_tall = height >= current().px(TALL)
-        area = Qt.DockWidgetArea.BottomDockWidgetArea if is_tall else Qt.DockWidgetArea.LeftDockWidgetArea
+    def fit(self) -> None:
+        """The window has another size: find the roomiest arrangement of the left column that fits.
+
+        First the timeline runs under the column, as in a tall window; then the column takes the whole height; then,
+        in the default layout, two of its panels share a place.
+        """
+        needs_height, needs_tabs = self._left_needs()
+        area = (
+            Qt.DockWidgetArea.LeftDockWidgetArea if needs_height else Qt.DockWidgetArea.BottomDockWidgetArea
+        )
         if self._window.corner(Qt.Corner.BottomLeftCorner) != area:
             self._window.setCorner(Qt.Corner.BottomLeftCorner, area)
+        if self._is_default and needs_tabs != self._has_tabs:
+            self.place()
+        self._fit_soon()
+
+    def _left_needs(self) -> tuple[bool, bool]:
+        """(the whole height of the window, more than that)"""
+        wanted = sum(
+            inner.content_height + current().px(9)
+            for name, dock in self.docks.items()
+            if PANELS[name].area == "left" and isinstance(inner := dock.widget(), Column)
+        )
+        bars = self._window.menuWidget().sizeHint().height() + self._window.statusBar().sizeHint().height()
+        below = sum(
+            dock.widget().sizeHint().height() + 2
+            for name, dock in self.docks.items()
+            if PANELS[name].area == "bottom"
+        )
+        room = self._window.height() - bars
+        return wanted > room - below, wanted > room
 
     def place(self) -> None:
         """The default layout: every dock in its area, in the order of PANELS."""
+        self._is_default = True
         for name, dock in self.docks.items():
             dock.setFloating(False)
-            area = AREAS[PANELS[name].area]
             self._window.removeDockWidget(dock)
-            self._window.addDockWidget(area, dock, Qt.Orientation.Vertical)
+            self._window.addDockWidget(AREAS[PANELS[name].area], dock, Qt.Orientation.Vertical)
         self.refresh()
-        self._resize()
+        self._has_tabs = self._left_needs()[1]
+        if self._has_tabs:
+            self._window.tabifyDockWidget(self.docks["layers"], self.docks["scale"])
+            self.docks["layers"].raise_()
+        self._fit_soon()
 
     def restore(self) -> bool:
         """This role's last layout; False when there is none of this version."""
         state = self._settings.layout(self._state.role)
         is_restored = state is not None and self._window.restoreState(state, LAYOUT_VERSION)
+        self._is_default = not is_restored
         if not is_restored:
             self.place()
         self.refresh()
@@ -127,8 +208,6 @@ class Docks(QObject):
 
     def reset(self) -> None:
         self._settings.forget_layout(self._state.role)
-        for dock in self.docks.values():
-            dock.setProperty("closedByPerson", False)
         self.place()
 
     def refresh(self, _value: object = None) -> None:
@@ -138,6 +217,8 @@ class Docks(QObject):
             is_here = self._state.screen in row.screens and self._state.role in row.roles
             dock.setVisible(is_here)
             dock.toggleViewAction().setVisible(is_here)
+        if self._is_default:
+            self._fit_soon()
 
     def _change_role(self, role: str) -> None:
         self.save()
@@ -149,13 +230,21 @@ class Docks(QObject):
         dock.setObjectName(row.id)
         dock.setTitleBarWidget(Grip(title_of(row)) if row.has_title else _nothing())
         is_side = row.area in WIDTHS
-        dock.setWidget(Column(panel) if is_side else panel)
+        if is_side and row.id not in GROWS:
+            column = Column(panel, takes_rest=row.id in LAST)
+            column.contentChanged.connect(self._fit_soon)
+            dock.setWidget(column)
+        else:
+            dock.setWidget(panel)
+        if row.area == "bottom":
+            panel.setMinimumWidth(1)  # the picture decides how narrow the middle may be, not a row of buttons
         if not row.has_title:
             dock.setFeatures(QDockWidget.DockWidgetFeature.NoDockWidgetFeatures)
         self._window.addDockWidget(AREAS[row.area], dock)
         return dock
 
-    def _resize(self, _value: object = None) -> None:
+    def resize_docks(self) -> None:
+        """Side columns as wide as they should be, each panel as high as its content; what is left goes to the last."""
         theme = current()
         for area, width in WIDTHS.items():
             docks = [
@@ -163,11 +252,32 @@ class Docks(QObject):
             ]
             if not docks:
                 continue
-            share = 1.0 if self._window.width() >= theme.px(1500) else 0.9
-            self._window.resizeDocks(docks, [theme.px(width * share)] * len(docks), Qt.Orientation.Horizontal)
-            self._window.resizeDocks(
-                docks, [dock.widget().sizeHint().height() for dock in docks], Qt.Orientation.Vertical
-            )
+            if self._is_default:
+                share = 1.0 if self._window.width() >= theme.px(1500) else 0.92
+                least = max(dock.minimumSizeHint().width() for dock in docks)
+                self._window.resizeDocks(
+                    docks[:1], [max(theme.px(width * share), least)], Qt.Orientation.Horizontal
+                )
+            self._window.resizeDocks(docks, self._heights(docks), Qt.Orientation.Vertical)
+
+    def _heights(self, docks: list[QDockWidget]) -> list[int]:
+        """What each dock of a column wants. What is left goes to the one that grows; what is missing is taken from
+        the highest, so that one panel scrolls and not all of them."""
+        wanted = {
+            dock: inner.content_height + dock.titleBarWidget().sizeHint().height()
+            for dock in docks
+            if isinstance(inner := dock.widget(), Column)
+        }
+        least = sum(dock.minimumSizeHint().height() for dock in docks if dock not in wanted)
+        rest = sum(dock.height() for dock in docks) - sum(wanted.values())
+        if rest < least and wanted:
+            highest = max(wanted, key=lambda dock: wanted[dock])
+            wanted[highest] = max(wanted[highest] - (least - rest), current().px(90))
+        return [wanted.get(dock, max(rest, dock.minimumSizeHint().height())) for dock in docks]
+
+    def _fit_soon(self, _value: object = None) -> None:
+        if not self._fit.isActive():
+            self._fit.start()
 
 
 def _nothing() -> QWidget:

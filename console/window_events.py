@@ -117,6 +117,8 @@ class Events(QObject):
             actor=event.actor,
             is_saved=is_saved,
             is_failed=event.id in self._failed,
+            old_text=_before(item),
+            is_amendable=not self._desk.pipeline.is_replay and event.kind in ON_TIMELINE,
         )
 
     def _neighbour(self, direction: int) -> None:
@@ -150,6 +152,14 @@ class Events(QObject):
             self._redraw.start()
 
 
+def _before(item: Resolved) -> str:
+    """What stood there before the last correction, where a person had said something."""
+    if not item.corrections:
+        return ""
+    first = Resolved(item.event, item.event.payload, -1, (), False)
+    return label_of(first)
+
+
 def label_of(item: Resolved) -> str:
     """A few words beside a mark: what the event says of itself, never more."""
     payload = item.payload
@@ -165,6 +175,6 @@ def label_of(item: Resolved) -> str:
     text = str(payload.get("reason_text", "") or payload.get("text", "") or "")
     if text:
         words.append(text)
-    if not words and payload.get("subtype"):
+    if not words and item.event.kind in (EventKind.FAULT, EventKind.STATUS) and payload.get("subtype"):
         words.append(str(payload["subtype"]).replace("_", " "))
     return " · ".join(words)

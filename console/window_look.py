@@ -164,7 +164,7 @@ class Look(QObject):
             ]
         )
         palette.commandChosen.connect(self._run)
-        palette.open()
+        palette.open_fresh()
 
     def show_shortcuts(self) -> None:
         sheet = ShortcutSheet(self._desk.window)
@@ -175,7 +175,7 @@ class Look(QObject):
                     group=QCoreApplication.translate("menus", row.menu), enabled=True,
                 )
                 for row in ACTIONS.values()
-                if keys_text(row)
+                if keys_text(row) and self._desk.state.role in row.roles
             ]
         )  # fmt: skip
         sheet.show()

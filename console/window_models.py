@@ -88,7 +88,7 @@ class Models(QObject):
             words = self._error.what if self._error is not None else self.tr("No checkpoint is loaded.")
             self._desk.say(words, "info", self._error.hint if self._error is not None else "")
             return
-        dialog = LoadReportDialog(self._report, self._desk.window)
+        dialog = LoadReportDialog(self._report, self._desk.state.checkpoint, self._desk.window)
         dialog.show()
 
     def _loading(self, notice: CheckpointLoading) -> None:
@@ -108,7 +108,8 @@ class Models(QObject):
         self._desk.hide_progress("load")
         self._desk.state.checkpoint = notice.info
         self._card.show_checkpoint(notice.info, notice.report)
-        self._desk.banner_clear(CheckpointError.code)
+        for kind in (CheckpointError, *CheckpointError.__subclasses__()):
+            self._desk.banner_clear(kind.code)
         path = notice.info.path or self._path
         self._desk.settings.remember(path, Path(path).name, "checkpoint")
         self._refresh()

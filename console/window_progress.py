@@ -1,6 +1,6 @@
 """Cards for what takes longer than a second: loading, sealing, recomputing. Each with its cancel where it can be.
 
-They float above the lower right corner of the picture and take no focus.
+They float above the lower left corner of the picture and take no focus.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ class ProgressStack(QWidget):
         super().__init__(host)
         self._host = host
         self._cards: dict[str, ProgressCard] = {}
-        self._cancels: dict[str, Callable[[], None]] = {}
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         host.installEventFilter(self)
@@ -37,13 +36,12 @@ class ProgressStack(QWidget):
         """fraction 0..1, negative where the end is not known."""
         card = self._cards.get(key)
         if card is None:
-            card = ProgressCard()
+            card = ProgressCard(can_cancel=on_cancel is not None)
             self._cards[key] = card
             if on_cancel is not None:
                 card.cancelRequested.connect(on_cancel)
             self._layout.addWidget(card)
         card.show_progress(text, fraction)
-        card.set_cancellable(on_cancel is not None)
         self._place()
 
     def hide_progress(self, key: str) -> None:
@@ -67,7 +65,5 @@ class ProgressStack(QWidget):
         width = min(current().px(380), self._host.width() - 2 * margin)
         self.setFixedWidth(max(width, 1))
         height = self.sizeHint().height()
-        self.setGeometry(
-            self._host.width() - width - margin, self._host.height() - height - margin, width, height
-        )
+        self.setGeometry(margin, self._host.height() - height - margin, width, height)
         self.raise_()

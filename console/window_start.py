@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 from PySide6.QtCore import QObject
@@ -15,7 +17,11 @@ from console.window_desk import Desk
 from widgets.start_page import CheckItem, RecentItem, RecoveryItem, StartPage
 from widgets.words import size
 
+if TYPE_CHECKING:
+    from sessions.fold import Unfinished
+
 LOW_DISK = 5 << 30  # bytes; about ten minutes of 1080p JPEG
+LOW_MEMORY = 2 << 30
 
 
 class Start(QObject):
@@ -30,7 +36,7 @@ class Start(QObject):
         self._open_uri = open_uri
         self._recovering: Path | None = None
         page.openRequested.connect(open_uri)
-        page.openSourceRequested.connect(desk.actions["open_file"].trigger)
+        page.openSourceRequested.connect(desk.actions["open_source"].trigger)
         page.openCheckpointRequested.connect(desk.actions["open_checkpoint"].trigger)
         page.demoRequested.connect(load_demo)
         page.recoverRequested.connect(self.recover)
@@ -87,14 +93,18 @@ def unfinished(folder: Path) -> list[RecoveryItem]:
     from sessions.fold import find_unfinished  # brings h5py: only when there is something to look at
 
     return [
-        RecoveryItem(str(item.journal), item.journal.name, _described(item))
+        RecoveryItem(item.path, item.title or item.path.name, _described(item))
         for item in find_unfinished(folder)
     ]
 
 
-def _described(item: object) -> str:
-    words = [str(getattr(item, name)) for name in ("text", "summary") if getattr(item, name, "")]
-    return words[0] if words else ""
+def _described(item: Unfinished) -> str:
+    """When it began, how large it is, and why it is here."""
+    if item.problem:
+        return item.problem
+    began = _when(item.start_wall_ns) + " · " if item.start_wall_ns > 0 else ""
+    why = "closed, not sealed yet" if item.has_end else "was not closed"
+    return f"{began}{size(item.n_bytes)} · {why}"
 
 
 def quick_checks(folder: Path) -> list[CheckItem]:
@@ -105,7 +115,7 @@ def quick_checks(folder: Path) -> list[CheckItem]:
         or os.environ.get("DISPLAY")
         or os.environ.get("QT_QPA_PLATFORM", "")
     )
-    checks.append(CheckItem("Display", display or "native", "ok"))
+    checks.append(CheckItem("Display", "ok", display or "native"))
     return checks
 
 
@@ -113,31 +123,26 @@ def _disk(folder: Path) -> CheckItem:
     place = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
     free = shutil.disk_usage(place).free
     if folder.exists() and not os.access(folder, os.W_OK):
-        return CheckItem("Recording folder", f"{folder}: no right to write there", "bad")
-    return CheckItem("Disk", f"{size(free)} free in {folder}", "ok" if free > LOW_DISK else "warning")
+        return CheckItem("Recording folder", "error", f"{folder}: no right to write there")
+    return CheckItem("Disk", "ok" if free > LOW_DISK else "warning", f"{size(free)} free in {folder}")
 
 
 def _memory() -> CheckItem:
     memory = psutil.virtual_memory()
-    return CheckItem(
-        "Memory",
-        f"{size(memory.available)} of {size(memory.total)} free",
-        "ok" if memory.available > 2 << 30 else "warning",
-    )
+    state = "ok" if memory.available > LOW_MEMORY else "warning"
+    return CheckItem("Memory", state, f"{size(memory.available)} of {size(memory.total)} free")
 
 
 def _processors() -> CheckItem:
-    return CheckItem("Processors", f"{psutil.cpu_count(logical=True)}", "ok")
+    return CheckItem("Processors", "ok", f"{psutil.cpu_count(logical=True)} logical")
 
 
 def _accelerator() -> CheckItem:
     """Only whether a driver is there: what it can do is known when the engine has started."""
     if Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi"):
-        return CheckItem("GPU", "NVIDIA driver found", "ok")
-    return CheckItem("GPU", "none found: predictions run on the processor, slower", "info")
+        return CheckItem("GPU", "ok", "NVIDIA driver found")
+    return CheckItem("GPU", "info", "none found: predictions run on the processor, slower")
 
 
 def _when(t_wall_ns: int) -> str:
-    from datetime import datetime
-
     return datetime.fromtimestamp(t_wall_ns / 1e9).strftime("%d %b %H:%M")

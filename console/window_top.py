@@ -11,11 +11,12 @@ from PySide6.QtWidgets import (
     QMenu,
     QPushButton,
     QSizePolicy,
+    QTabBar,
     QToolButton,
     QWidget,
 )
 
-from console.actions import ACTIONS, MENUS, keys_text
+from console.actions import ACTIONS, MENUS, keys_text, tip_of
 from widgets import a11y
 from widgets.recording_badge import RecordingBadge
 from widgets.theme import Theme, current, follow
@@ -34,7 +35,15 @@ class TopBar(QFrame):
         self.setProperty("card", "plain")
         self._brand = QLabel("◐ " + self.tr("JEPA Console"))
         self._brand.setProperty("role", "title")
-        self._tabs: dict[str, QToolButton] = {}
+        self._tabs = QTabBar()
+        self._tabs.setDrawBase(False)
+        self._tabs.setExpanding(False)
+        for name in TABS:
+            index = self._tabs.addTab(QCoreApplication.translate("actions", ACTIONS[name].text))
+            self._tabs.setTabToolTip(index, tip_of(ACTIONS[name]))
+        self._tabs.currentChanged.connect(self._chosen)
+        self._actions = actions
+        a11y.name(self._tabs, self.tr("Screens"), self.tr("Start, Live and Replay"), "Ctrl+0, Ctrl+1, Ctrl+3")
         self.badge = RecordingBadge()
         self._commands = QPushButton(
             self.tr("Commands") + "   " + keys_text(ACTIONS["palette"]).split(",")[0]
@@ -49,21 +58,7 @@ class TopBar(QFrame):
         self._layout = QHBoxLayout(self)
         self._layout.addWidget(self._brand)
         self._layout.addSpacing(12)
-        for name in TABS:
-            button = QToolButton()
-            button.setText(QCoreApplication.translate("actions", ACTIONS[name].text))
-            button.setCheckable(True)
-            button.setProperty("role", "tab")
-            button.setAutoRaise(True)
-            button.clicked.connect(actions[name].trigger)
-            a11y.name(
-                button,
-                self.tr("{0} screen").format(button.text()),
-                ACTIONS[name].tip,
-                keys_text(ACTIONS[name]),
-            )
-            self._tabs[name] = button
-            self._layout.addWidget(button)
+        self._layout.addWidget(self._tabs)
         self._layout.addStretch(1)
         self._layout.addWidget(self.badge)
         self._layout.addWidget(self._commands)
@@ -72,8 +67,13 @@ class TopBar(QFrame):
         follow(self, self._restyle)
 
     def show_screen(self, screen: str) -> None:
-        for name, button in self._tabs.items():
-            button.setChecked(name == f"screen_{screen}")
+        self._tabs.blockSignals(True)
+        self._tabs.setCurrentIndex(TABS.index(f"screen_{screen}"))
+        self._tabs.blockSignals(False)
+
+    def _chosen(self, index: int) -> None:
+        if index >= 0:
+            self._actions[TABS[index]].trigger()
 
     def open_menu(self) -> None:
         self._menu.showMenu()

@@ -5,8 +5,8 @@ between two pictures; wishes of one kind replace each other, so the mailbox cann
 Pace.LIVE beyond the call to `deliver` itself, which by law 5 does not block; under Pace.LOSSLESS `deliver` may block as long
 as it likes, and no picture is dealt out faster than the speed says.
 
-Timing is free of drift: a picture is due at anchor + (its time - the anchor's time) / speed, and the anchor is set anew after
-a pause, a seek or a change of speed. A file is paced by its pts, a recorded session by its recorded capture times.
+Timing is free of drift: a picture is due at anchor + (its time - the anchor's time) / speed; the anchor is set anew after a
+pause, a seek or a change of speed. A file is paced by its pts, a recorded session by its recorded capture times.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class SourceThread:
         # Pictures to deliver at once though paused: the first one always shows.
         self._owed = 0 if is_playing else 1
         self._anchor: tuple[int, int] | None = None  # clock time and media time that belong together
+        self._shown: tuple[int, int] | None = None  # the same of the picture delivered last
         self._errors_in_a_row = 0
 
         name = f"source-{name or type(source).__name__}"
@@ -231,7 +232,12 @@ class SourceThread:
         if wished == now:
             return
         self._transport = wished
-        self._anchor = None
+        if wished.is_playing != now.is_playing:
+            self._anchor = None
+        elif wished.speed != now.speed:
+            self._anchor = (
+                self._shown
+            )  # what is left of this interval, at the new speed: a dragged slider never races
         self._tell_transport()
 
     def _tell_transport(self) -> None:
@@ -341,11 +347,12 @@ class SourceThread:
             return
         is_jump, self._is_jump = self._is_jump, False
         self._index = grab.index
+        media_ns = self._media_ns(grab)
+        self._shown = (self._clock.now_ns(), media_ns) if media_ns >= 0 else None
         if self._owed or self._transport.pace is Pace.LOSSLESS:
             # Every frame is never faster than the speed: each counts from the one before, and time that the consumer
             # took is not made up for.
-            media_ns = self._media_ns(grab)
-            self._anchor = (self._clock.now_ns(), media_ns) if media_ns >= 0 else None
+            self._anchor = self._shown
         self._owed = max(0, self._owed - 1)
         try:
             self._deliver(grab, is_jump)

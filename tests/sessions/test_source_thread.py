@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jepa_core.clock import CancelToken, FakeClock, SystemClock
 from jepa_core.errors import ConsoleError, NotSeekable, SourceError, SourceLost, SourceNotFound
@@ -170,14 +172,19 @@ def test_without_a_speed_pictures_come_as_fast_as_they_are_taken(player):
     assert play.clock.waits.empty()
 
 
-def test_a_new_speed_counts_from_now(player):
+def test_a_new_speed_counts_from_the_picture_that_is_shown(player):
     play = player(ScriptedSource(frames=5, fps=10.0)).start()
     play.next()
-    play.clock.next_wait()
-    play.thread.set_speed(0.5)
-    assert play.next() == (1, False)
-    assert play.clock.next_wait() == 1_200 * MS
-    assert [play.transport()[1], play.transport()[1]] == [1.0, 0.5]
+    assert play.clock.next_wait() == 1_100 * MS
+    play.clock.advance(40 * MS)
+    for speed, due_ms in [(0.5, 1_200), (0.25, 1_400), (0.5, 1_200)]:  # a slider that is dragged
+        play.thread.set_speed(speed)
+        assert play.clock.next_wait() == due_ms * MS
+    assert play.grabs.empty(), "no picture comes early because the speed was changed"
+    play.clock.advance(160 * MS)
+    assert play.next_at() == (1, 1_200 * MS)
+    assert play.clock.next_wait() == 1_400 * MS
+    assert [play.transport()[1] for _ in range(4)] == [1.0, 0.5, 0.25, 0.5]
 
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, float("inf"), float("nan")])
@@ -513,3 +520,33 @@ def test_silence_of_a_live_source_is_told_once_until_it_speaks_again(player):
         play.clock.next_wait()
         play.clock.advance(2_000 * MS)
     assert isinstance(play.fault(), SourceLost)
+
+
+# -- the law behind all of it ---------------------------------------------------------------------------------------------------
+
+WISHES = st.one_of(
+    st.tuples(st.sampled_from(["play", "pause"])),
+    st.tuples(st.just("step"), st.integers(-40, 40).filter(bool)),
+    st.tuples(st.just("seek"), st.integers(-5, 60)),
+    st.tuples(st.just("set_speed"), st.sampled_from([None, 0.5, 1000.0])),
+    st.tuples(st.just("set_pace"), st.sampled_from(list(Pace))),
+)
+
+
+@given(wishes=st.lists(WISHES, max_size=12), last=st.integers(0, 49))
+def test_whatever_is_wished_frames_follow_each_other_except_after_a_jump(wishes, last: int):
+    play = Player(ScriptedSource(frames=50, fps=1000.0), clock=SystemClock()).start()
+    try:
+        for name, *arguments in wishes:
+            getattr(play.thread, name)(*arguments)
+        play.thread.pause()
+        play.thread.seek(last)
+        seen = [play.next()]
+        assert seen[0][1], "the first picture is a jump"
+        while seen[-1] != (last, True) or not play.grabs.empty():
+            seen.append(play.next())
+            index, is_jump = seen[-1]
+            assert is_jump or index == seen[-2][0] + 1
+    finally:
+        assert play.thread.stop(WAIT_S)
+    assert play.faults.empty()

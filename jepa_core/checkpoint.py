@@ -67,7 +67,11 @@ def load(
                     examined.device, examined.dtype, copy=True
                 )  # a copy: the file may change or vanish while its mapping is in use
                 done += 1
-                _say(progress, HASH_SHARE + (1 - HASH_SHARE) * done / total, f"reading {part.replace('_', ' ')}")
+                _say(
+                    progress,
+                    HASH_SHARE + (1 - HASH_SHARE) * done / total,
+                    f"reading {part.replace('_', ' ')}",
+                )
             module.load_state_dict(state, strict=True, assign=True)
             modules[part] = module.requires_grad_(False).eval()
     return registry.family(examined.family).assemble(examined.design, modules, examined.info, examined.report)
@@ -143,13 +147,17 @@ def _examine(
         report = replace(report, file_bytes=before.st_size, sha256=hash_file(weights, progress, cancel))
         after = weights.stat()
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-            raise UnreadableCheckpoint(f"{path.name} changed while it was read.", "Wait until it is complete.")
+            raise UnreadableCheckpoint(
+                f"{path.name} changed while it was read.", "Wait until it is complete."
+            )
         family = _recognise(file)
         design = registry.family(family).design(file, choices or Choices())
         report = _compare(file, design, report)
         card = sidecar.read_card(weights)
     except OSError as error:
-        raise UnreadableCheckpoint(f"{path.name} cannot be read.", "Check the disk.", str(error), report) from error
+        raise UnreadableCheckpoint(
+            f"{path.name} cannot be read.", "Check the disk.", str(error), report
+        ) from error
     except CheckpointError as error:
         if error.report is None:
             error.report = report
@@ -185,7 +193,11 @@ def _recognise(file: WeightFile) -> str:
         if registry.family(name).recognises(keys, config):
             return name
     guess = registry.looks_like(keys, config)
-    what = f"looks like {guess}, which this version cannot load" if guess else "holds no system this console knows"
+    what = (
+        f"looks like {guess}, which this version cannot load"
+        if guess
+        else "holds no system this console knows"
+    )
     raise UnknownFamily(
         f"{file.name} {what}.",
         "It loads V-JEPA 2: official .pt files and Hugging Face folders.",
@@ -199,7 +211,9 @@ def _compare(file: WeightFile, design: Design, report: LoadReport) -> LoadReport
     matched = 0
     missing, reshaped = [], []
     unexpected = list(file.leftover)
-    unexpected += [f"{part}/{name}" for part in file.parts if part not in design.sources for name in file.parts[part]]
+    unexpected += [
+        f"{part}/{name}" for part in file.parts if part not in design.sources for name in file.parts[part]
+    ]
     for part, module in design.modules.items():
         wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
         found = design.sources[part]
@@ -209,7 +223,9 @@ def _compare(file: WeightFile, design: Design, report: LoadReport) -> LoadReport
             if wanted[name] == found[name].shape:
                 matched += 1
             else:
-                reshaped.append(f"{_named(file, part, name)}: expected {wanted[name]}, file has {found[name].shape}")
+                reshaped.append(
+                    f"{_named(file, part, name)}: expected {wanted[name]}, file has {found[name].shape}"
+                )
     report = replace(
         report,
         family=design.family,
@@ -246,7 +262,9 @@ def _named(file: WeightFile, part: str, name: str) -> str:
 
 def _counted(*kinds: tuple[str, list[str]]) -> str:
     """ "1 missing (predictor/norm.bias), 2 unexpected (a, b)." """
-    said = [f"{len(names)} {kind} ({names[0]}{', …' if len(names) > 1 else ''})" for kind, names in kinds if names]
+    said = [
+        f"{len(names)} {kind} ({names[0]}{', …' if len(names) > 1 else ''})" for kind, names in kinds if names
+    ]
     return ", ".join(said) + "."
 
 
@@ -268,7 +286,9 @@ def _list(value: object) -> list[object]:
         return [value]
     if isinstance(value, list | tuple):
         return list(value)
-    raise ConfigDiffers("The card beside the checkpoint has notes that are not text.", "Mend <name>.card.json.")
+    raise ConfigDiffers(
+        "The card beside the checkpoint has notes that are not text.", "Mend <name>.card.json."
+    )
 
 
 def _check(cancel: CancelToken | None) -> None:

@@ -55,7 +55,9 @@ class WeightFile:
 
     name: str  # of the file or folder, for sentences
     layout: str  # "official" | "huggingface" | "flat"
-    parts: Mapping[str, Mapping[str, Stored]]  # "encoder" | "target_encoder" | "predictor" | … → name → tensor
+    parts: Mapping[
+        str, Mapping[str, Stored]
+    ]  # "encoder" | "target_encoder" | "predictor" | … → name → tensor
     ignored: tuple[str, ...]  # what lies in the file and is unused by design: "opt", "classifier.weight"
     leftover: tuple[str, ...]  # tensors nobody can place: refuse the file
     config: Config
@@ -71,7 +73,9 @@ class Choices:
     encoder_heads: int | None = None
     predictor_heads: int | None = None
     mask_token: int | None = None
-    square_split: bool = False  # official predictor positions on non-square clips: split by the configured square
+    square_split: bool = (
+        False  # official predictor positions on non-square clips: split by the configured square
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,9 @@ def forecast_bytes(parameters: int, dtype: torch.dtype, look: LookSize) -> int:
     """
     attention = look.width * (1 + 1 + 3 + 1)
     mlp = look.width * 2 + look.hidden * 2
-    activations = look.tokens * max(attention, mlp) + 2 * look.tokens * look.width  # + targets kept, float32 or less
+    activations = (
+        look.tokens * max(attention, mlp) + 2 * look.tokens * look.width
+    )  # + targets kept, float32 or less
     return (parameters + activations + 2 * look.input_values) * dtype.itemsize
 
 
@@ -87,7 +89,11 @@ def device_errors(doing: str) -> Iterator[None]:
         ) from error
     except (RuntimeError, MemoryError) as error:
         text = str(error)
-        if isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text.lower():
+        if (
+            isinstance(error, MemoryError)
+            or "can't allocate memory" in text
+            or "out of memory" in text.lower()
+        ):
             raise OutOfMemory(
                 f"This machine ran out of memory while {doing}.",
                 "Use a shorter clip (--clip-frames), a smaller checkpoint, or close other programs.",
@@ -95,6 +101,8 @@ def device_errors(doing: str) -> Iterator[None]:
             ) from error
         if "CUDA error" in text or "device-side assert" in text:
             raise DeviceLost(
-                f"The GPU failed while {doing}.", "The engine is started again; if it repeats, use --device cpu.", text
+                f"The GPU failed while {doing}.",
+                "The engine is started again; if it repeats, use --device cpu.",
+                text,
             ) from error
         raise

@@ -20,14 +20,23 @@ _FIXED = {  # official name without .weight/.bias → Hugging Face name
         "predictor_proj": "predictor.proj",
     },
 }
-_BLOCK = {"attn.proj": "attention.proj", "norm1": "norm1", "norm2": "norm2", "mlp.fc1": "mlp.fc1", "mlp.fc2": "mlp.fc2"}
+_BLOCK = {
+    "attn.proj": "attention.proj",
+    "norm1": "norm1",
+    "norm2": "norm2",
+    "mlp.fc1": "mlp.fc1",
+    "mlp.fc2": "mlp.fc2",
+}
 _STACK = "predictor.embeddings.mask_tokens"  # [n, 1, 1, P], the official list stacked
 
 
 def is_vjepa2(names: Iterable[str]) -> bool:
     """Are these the tensor names of a VJEPA2Model, bare or inside a classifier?"""
     plain = {name.removeprefix("vjepa2.") for name in names}
-    return any(name.startswith(("encoder.embeddings.patch_embeddings.proj.", "predictor.embeddings.")) for name in plain)
+    return any(
+        name.startswith(("encoder.embeddings.patch_embeddings.proj.", "predictor.embeddings."))
+        for name in plain
+    )
 
 
 def to_official(file_name: str, tensors: Mapping[str, Stored], config: Config) -> WeightFile:
@@ -76,7 +85,11 @@ def _wanted(plain: Mapping[str, Stored]) -> Iterable[tuple[str, str, tuple[str, 
     for part, blocks in _LAYER.items():
         layers = [int(m[1]) for name in plain if (m := re.match(rf"{part}\.layer\.(\d+)\.", name))]
         stems = list(_FIXED[part])
-        stems += [f"{blocks}.{i}.{inner}" for i in range(max(layers, default=-1) + 1) for inner in ("attn.qkv", *_BLOCK)]
+        stems += [
+            f"{blocks}.{i}.{inner}"
+            for i in range(max(layers, default=-1) + 1)
+            for inner in ("attn.qkv", *_BLOCK)
+        ]
         for stem in stems:
             for kind in ("weight", "bias"):
                 yield part, f"{stem}.{kind}", _sources(part, f"{stem}.{kind}")

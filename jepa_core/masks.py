@@ -42,7 +42,9 @@ def make_masks(rule: MaskRule, layout: TokenLayout, look: int) -> MaskSet:
     if rule.kind == "future":
         return _future(rule, layout, look)
     if layout.kind != "grid":
-        raise NotAble(f"A {rule.kind} mask needs a patch grid; these tokens are {layout.kind}.", "Mask the future.")
+        raise NotAble(
+            f"A {rule.kind} mask needs a patch grid; these tokens are {layout.kind}.", "Mask the future."
+        )
     if rule.kind == "multiblock":
         return _multiblock(rule, layout, look)
     if rule.kind == "region":
@@ -72,7 +74,9 @@ def _future(rule: MaskRule, layout: TokenLayout, look: int) -> MaskSet:
     """Context = the first time steps, targets = the newest `predict_steps`; at least one step of each."""
     steps = layout.shape[0]
     if steps < 2:
-        raise NotAble("A clip of one time step has no future to predict.", "Wait for more frames or use multi-block.")
+        raise NotAble(
+            "A clip of one time step has no future to predict.", "Wait for more frames or use multi-block."
+        )
     predicted = min(max(rule.predict_steps, 1), steps - 1)
     is_target = np.zeros(layout.shape, dtype=bool)
     is_target[steps - predicted :] = True
@@ -90,12 +94,15 @@ def _multiblock(rule: MaskRule, layout: TokenLayout, look: int) -> MaskSet:
     for _ in range(MAX_DRAWS):
         is_target = np.zeros(layout.shape, dtype=bool)
         for _ in range(generator.blocks):
-            t, r, c = (int(random.integers(0, n - k + 1)) for n, k in zip((steps, rows, columns), size, strict=True))
+            t, r, c = (
+                int(random.integers(0, n - k + 1)) for n, k in zip((steps, rows, columns), size, strict=True)
+            )
             is_target[t : t + size[0], r : r + size[1], c : c + size[2]] = True
         if not is_target.all():
             return _mask_set(~is_target, is_target, rule.seed + look)
     raise NotAble(
-        f"The {rule.generator}-range mask covers all of a {rows} x {columns} grid.", "Use the other generator."
+        f"The {rule.generator}-range mask covers all of a {rows} x {columns} grid.",
+        "Use the other generator.",
     )
 
 
@@ -131,7 +138,9 @@ def _region(rule: MaskRule, layout: TokenLayout) -> MaskSet:
     if not is_target.any():
         raise NotAble("The region lies outside what the model sees.", "Draw it inside the model's crop.")
     if is_target.all():
-        raise NotAble("The region covers all that the model sees: nothing is left to predict from.", "Draw it smaller.")
+        raise NotAble(
+            "The region covers all that the model sees: nothing is left to predict from.", "Draw it smaller."
+        )
     return _mask_set(~is_target, is_target, -1)
 
 

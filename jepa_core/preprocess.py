@@ -84,9 +84,13 @@ def video_numpy(frames: Rgb, size: int) -> Tensor:
 
 def video_tensor(frames: Rgb, size: int) -> Tensor:
     """The same transform given tensors: bilinear with antialias in float, then rounded. → (3, T, size, size)"""
-    height, width = resized(*frames.shape[1:3], size)
+    height, width = resized(frames.shape[1], frames.shape[2], size)
     small = F.interpolate(
-        _channels_first(frames).float(), size=(height, width), mode="bilinear", align_corners=False, antialias=True
+        _channels_first(frames).float(),
+        size=(height, width),
+        mode="bilinear",
+        align_corners=False,
+        antialias=True,
     )
     top, left = crop_offsets(height, width, size)
     return normalise_tensor(small.round()[..., top : top + size, left : left + size].transpose(0, 1))
@@ -124,7 +128,7 @@ def _channels_first(frames: Rgb) -> Tensor:
 
 def _fit_antialiased(frames: Rgb, size: int) -> Tensor:
     """(T, H, W, 3) uint8 → (T, 3, size, size) uint8: short side by antialiased bilinear, centre crop."""
-    height, width = resized(*frames.shape[1:3], size)
+    height, width = resized(frames.shape[1], frames.shape[2], size)
     small = _antialiased(frames, height, width)
     top, left = crop_offsets(height, width, size)
     return small[..., top : top + size, left : left + size]

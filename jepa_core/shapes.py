@@ -115,7 +115,9 @@ def _read_blocks(
 
 
 def _vote_vectors(tensors: Tensors, names: Iterable[str], votes: Counter[int]) -> None:
-    votes.update(tensors[name].shape[0] for name in names if name in tensors and len(tensors[name].shape) == 1)
+    votes.update(
+        tensors[name].shape[0] for name in names if name in tensors and len(tensors[name].shape) == 1
+    )
 
 
 def _winner(votes: Counter[T]) -> T:

@@ -38,7 +38,12 @@ def _beside(checkpoint: Path) -> Path | None:
         found = checkpoint / "config.json"
         return found if found.is_file() else None
     folder, stem = checkpoint.parent, checkpoint.name.split(".")[0]
-    named = [f"{checkpoint.stem}.params.yaml", f"{stem}.params.yaml", f"{checkpoint.stem}.yaml", f"{stem}.yaml"]
+    named = [
+        f"{checkpoint.stem}.params.yaml",
+        f"{stem}.params.yaml",
+        f"{checkpoint.stem}.yaml",
+        f"{stem}.yaml",
+    ]
     for name in named:
         if (folder / name).is_file():
             return folder / name
@@ -60,7 +65,9 @@ def _beside(checkpoint: Path) -> Path | None:
 def _read_mapping(path: Path) -> Mapping[str, Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise ConfigDiffers(f"{path.name} is larger than a config can be.", "Choose another with --config.")
+            raise ConfigDiffers(
+                f"{path.name} is larger than a config can be.", "Choose another with --config."
+            )
         text = path.read_text(encoding="utf-8")
         values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except OSError as error:
@@ -73,5 +80,7 @@ def _read_mapping(path: Path) -> Mapping[str, Any]:
             str(error),
         ) from error
     if not isinstance(values, Mapping):
-        raise ConfigDiffers(f"{path.name} holds no settings.", "Mend the file or choose another with --config.")
+        raise ConfigDiffers(
+            f"{path.name} holds no settings.", "Mend the file or choose another with --config."
+        )
     return values

@@ -94,7 +94,11 @@ def is_vjepa2_config(config: Mapping[str, Any]) -> bool:
 def variant(shapes: EncoderShapes, reading: Reading) -> str:
     """ "ViT-L/16, 256 px, 64 frames" """
     known = MODELS_BY_SIZE.get((shapes.width, reading.depth))
-    size = f"ViT-{LETTERS[shapes.width]}/{shapes.patch}" if known else f"ViT {shapes.width}x{reading.depth}/{shapes.patch}"
+    size = (
+        f"ViT-{LETTERS[shapes.width]}/{shapes.patch}"
+        if known
+        else f"ViT {shapes.width}x{reading.depth}/{shapes.patch}"
+    )
     frames = f"{reading.frames} frames" if shapes.tubelet else "pictures"
     return f"{size}, {reading.size} px, {frames}"
 
@@ -102,7 +106,9 @@ def variant(shapes: EncoderShapes, reading: Reading) -> str:
 MODELS_BY_SIZE = {(width, depth): name for name, (width, depth, _, _) in MODELS.items()}
 
 
-def read(file: WeightFile, shapes: EncoderShapes, shapes_p: PredictorShapes | None, choices: Choices) -> Reading:
+def read(
+    file: WeightFile, shapes: EncoderShapes, shapes_p: PredictorShapes | None, choices: Choices
+) -> Reading:
     """Collect every fact with its source. Raises ConfigDiffers where config and tensors contradict each other."""
     facts = _Facts(file, shapes, shapes_p, choices)
     depth = facts.encoder_depth()
@@ -115,7 +121,9 @@ def read(file: WeightFile, shapes: EncoderShapes, shapes_p: PredictorShapes | No
     if not has_rope:
         facts.check("position table rows", math.prod(native), shapes.table_tokens, "data")
         if shapes_p is not None:
-            facts.check("predictor position table rows", math.prod(predictor_native), shapes_p.table_tokens, "data")
+            facts.check(
+                "predictor position table rows", math.prod(predictor_native), shapes_p.table_tokens, "data"
+            )
     heads = facts.heads(depth)
     facts.check_mlp(depth)
     return Reading(
@@ -157,7 +165,9 @@ class _Facts:
             self.check("tubelet", tubelet, shapes.tubelet)
         self.check("width", self.configured(("hidden_size",), *_arch("embed_dim")), shapes.width)
         if self.model_name in MODELS:
-            self.check(f"width of {self.model_name}", MODELS[self.model_name][0], shapes.width, "model.model_name")
+            self.check(
+                f"width of {self.model_name}", MODELS[self.model_name][0], shapes.width, "model.model_name"
+            )
         if shapes_p is not None:
             width = self.configured(("pred_hidden_size",), ("model", "pred_embed_dim"))
             self.check("predictor width", width, shapes_p.width)
@@ -212,7 +222,9 @@ class _Facts:
             found = MODELS[self.published.model_name][1], f"file name {self.file.name}"
         if found is None:
             return self.shapes.depth
-        depths = {depth_of(self.file.parts[p]) for p in ("encoder", "target_encoder") if self.file.parts.get(p)}
+        depths = {
+            depth_of(self.file.parts[p]) for p in ("encoder", "target_encoder") if self.file.parts.get(p)
+        }
         if found[0] not in depths:
             raise self.contradiction("depth", found[0], " and ".join(map(str, sorted(depths))))
         return self.whole(*_with(found, "depth"))
@@ -223,7 +235,10 @@ class _Facts:
         else:
             found = self.find(("num_attention_heads",), *_arch("num_heads"))
         if found is None and self.model_name in MODELS:
-            found = MODELS[self.model_name][2], f"{self.model_name} in {self.config.says('model', 'model_name')}"
+            found = (
+                MODELS[self.model_name][2],
+                f"{self.model_name} in {self.config.says('model', 'model_name')}",
+            )
         if found is None and self.published:
             found = MODELS[self.published.model_name][2], f"file name {self.file.name}"
         if found is None and (self.shapes.width, depth) in HEADS_BY_SIZE:
@@ -300,7 +315,9 @@ class _Facts:
         if configured is not None:
             if not configured and not has_table:
                 raise self.contradiction("use_rope false", "", "no pos_embed, so rotary", "model.use_rope")
-            self.assumed["positions"] = f"{'rotary' if configured else 'table'} ({self.config.says('model', 'use_rope')})"
+            self.assumed["positions"] = (
+                f"{'rotary' if configured else 'table'} ({self.config.says('model', 'use_rope')})"
+            )
             return bool(configured)
         if not has_table:
             self.assumed["positions"] = "rotary (the file holds no position table)"
@@ -324,14 +341,18 @@ class _Facts:
         if frames is None:
             count = 1 if not self.shapes.tubelet else 64
             frames = count, "published default; the file does not say"
-        side, count = self.whole(*_with(size, "side in pixels")), self.whole(*_with(frames, "number of frames"))
+        side, count = (
+            self.whole(*_with(size, "side in pixels")),
+            self.whole(*_with(frames, "number of frames")),
+        )
         own = self.find(*_arch("encoder_num_frames"))
         encoder_frames = self.whole(*_with(own, "number of frames")) if own else count
         if not self.shapes.tubelet:
             count = encoder_frames = 1
         if side < self.shapes.patch or encoder_frames < self.shapes.tubelet:
             raise ConfigDiffers(
-                f"{self.config.source}: {side} px and {encoder_frames} frames hold not one token.", "Mend the config."
+                f"{self.config.source}: {side} px and {encoder_frames} frames hold not one token.",
+                "Mend the config.",
             )
         self.assumed["input size"] = f"{side} px ({size[1]})"
         self.assumed["clip length"] = f"{encoder_frames} frames ({own[1] if own else frames[1]})"
@@ -354,7 +375,9 @@ class _Facts:
             found = MODELS[self.model_name][3], self.config.says("model", "model_name")
         if found is None or not isinstance(found[0], int | float):
             return
-        hidden = int(self.shapes.width * found[0] + 1e-6)  # a ratio printed with too few digits must not lose one
+        hidden = int(
+            self.shapes.width * found[0] + 1e-6
+        )  # a ratio printed with too few digits must not lose one
         wide = math.ceil(int(2 * hidden / 3) / 8) * 8
         fitting = {hidden, wide} if self.shapes.is_gated else {hidden}
         if self.shapes.hidden not in fitting:

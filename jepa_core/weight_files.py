@@ -93,7 +93,9 @@ def _open_torch(file: Path) -> Mapping[str, Any]:
         with file.open("rb") as stream:
             head = stream.read(4)
     except OSError as error:
-        raise UnreadableCheckpoint(f"{file.name} cannot be read.", "Check the path and permissions.", str(error)) from error
+        raise UnreadableCheckpoint(
+            f"{file.name} cannot be read.", "Check the path and permissions.", str(error)
+        ) from error
     if head[:1] == b"\x80" and not zipfile.is_zipfile(file):
         raise UnsafeFile(
             f"{file.name} is a plain pickle, which can run code when opened. It was not opened.",
@@ -118,7 +120,9 @@ def _open_torch(file: Path) -> Mapping[str, Any]:
             f"{file.name} is damaged or not a torch checkpoint.", "Copy or download it again.", str(error)
         ) from error
     if not isinstance(content, Mapping):
-        raise UnreadableCheckpoint(f"{file.name} holds no dictionary of tensors.", "Choose a checkpoint file.")
+        raise UnreadableCheckpoint(
+            f"{file.name} holds no dictionary of tensors.", "Choose a checkpoint file."
+        )
     return content
 
 
@@ -139,7 +143,9 @@ def _open_safetensors(file: Path) -> dict[str, Stored]:
             dtypes = {name: part.get_dtype() for name, part in slices.items()}
     except (SafetensorError, OSError, ValueError) as error:
         raise UnreadableCheckpoint(
-            f"{file.name} is damaged, cut off or not a safetensors file.", "Copy or download it again.", str(error)
+            f"{file.name} is damaged, cut off or not a safetensors file.",
+            "Copy or download it again.",
+            str(error),
         ) from error
 
     def reader(name: str) -> Any:
@@ -150,7 +156,8 @@ def _open_safetensors(file: Path) -> dict[str, Stored]:
         return read
 
     return {
-        name: Stored(shape, _DTYPES.get(dtypes[name], torch.float32), reader(name)) for name, shape in shapes.items()
+        name: Stored(shape, _DTYPES.get(dtypes[name], torch.float32), reader(name))
+        for name, shape in shapes.items()
     }
 
 

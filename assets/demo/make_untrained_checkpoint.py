@@ -25,7 +25,12 @@ ENCODER = VitSpec(width=96, depth=4, heads=3, hidden=384, patch=8, tubelet=2)
 PREDICTOR = PredictorSpec(encoder_width=96, width=64, depth=3, heads=2, hidden=256, mask_tokens=1)
 PREFIX = "module.backbone."  # of the official training loop: data-parallel wrapper, multi-sequence wrapper
 
-GENERATOR = {"aspect_ratio": [0.75, 1.5], "temporal_scale": [1.0, 1.0], "max_temporal_keep": 1.0, "max_keep": None}
+GENERATOR = {
+    "aspect_ratio": [0.75, 1.5],
+    "temporal_scale": [1.0, 1.0],
+    "max_temporal_keep": 1.0,
+    "max_keep": None,
+}
 PARAMS = {
     "app": "vjepa",
     "architecture": {

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,7 +59,9 @@ class ToyModel:
             embed_dim=WIDTH,
             notes=("toy model with known answers, not a world model",),
         )
-        self.report = LoadReport(path="toy", family="Toy", variant=self.info.variant, matched=0, sha256="0" * 64)
+        self.report = LoadReport(
+            path="toy", family="Toy", variant=self.info.variant, matched=0, sha256="0" * 64
+        )
 
     @classmethod
     def recognises(cls, keys: frozenset[str], config: Mapping[str, object]) -> bool:
@@ -83,8 +86,10 @@ class ToyModel:
         latents = self.encode(clip)
         side = self.grid(clip.shape[2])[1]
         per_step = side * side
-        context = torch.as_tensor(masks.context, dtype=torch.long, device=latents.device)
-        newest = {int(n) % per_step: int(n) for n in sorted(context.tolist())}  # the last one of a place stays
+        context = torch.from_numpy(masks.context.astype(np.int64)).to(latents.device)
+        newest = {
+            int(n) % per_step: int(n) for n in sorted(context.tolist())
+        }  # the last one of a place stays
         mean = latents[:, context].mean(dim=1)  # (B, 3)
         predicted, target = [], []
         for indices in masks.targets:
@@ -102,7 +107,9 @@ class ToyModel:
     def step(self, memory: Memory, action: Tensor) -> ToyMemory:
         """Add each candidate's action to the first channels of every latent."""
         if action.abs().max() > 1:
-            raise ActionOutOfRange("A toy action lies outside -1 … 1.", "Keep every component within its range.")
+            raise ActionOutOfRange(
+                "A toy action lies outside -1 … 1.", "Keep every component within its range."
+            )
         latent = memory.latent.clone()
         latent[..., : action.shape[1]] += action[:, None]
         steps = memory.steps if isinstance(memory, ToyMemory) else 0

@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from jepa_core import vjepa2_facts as facts
 from jepa_core.design import Choices, Design, LookSize, Stored, WeightFile
 from jepa_core.errors import ConfigDiffers, KeysDiffer, NotAble
-from jepa_core import vjepa2_facts as facts
 from jepa_core.families.base import Memory, Prediction
 from jepa_core.nn.attention import gather_tokens
 from jepa_core.nn.positions import Grid, resample_2d, resample_3d, sincos_2d, sincos_3d
 from jepa_core.nn.predictor import Predictor, PredictorSpec
-from jepa_core.nn.vit import VisionTransformer, VitSpec
+from jepa_core.nn.vit import TableRule, VisionTransformer, VitSpec
 from jepa_core.shapes import EncoderShapes, PredictorShapes, read_encoder, read_predictor
 from jepa_core.types import CheckpointInfo, InputSpec, LoadReport, MaskSet
 
@@ -66,7 +68,14 @@ class VJepa2:
         has_patches = any(key.partition("/")[2].startswith("patch_embed.proj") for key in own)
         if not (has_blocks and has_patches) or not keys <= own:
             return False
-        foreign = ("mask_token", "action_encoder", "state_encoder", "img_mod_embed", "video_mod_embed", "norms_block")
+        foreign = (
+            "mask_token",
+            "action_encoder",
+            "state_encoder",
+            "img_mod_embed",
+            "video_mod_embed",
+            "norms_block",
+        )
         names = {key.partition("/")[2] for key in own}
         if any(name.split(".")[0] in foreign for name in names):
             return False
@@ -95,7 +104,9 @@ class VJepa2:
                 "The file is incomplete. Copy or download it again.",
             )
         reading = facts.read(file, shapes, shapes_p, choices)
-        sources, ignored = _sort_tables({**encoders, **({"predictor": predictor} if predictor else {})}, reading)
+        sources, ignored = _sort_tables(
+            {**encoders, **({"predictor": predictor} if predictor else {})}, reading
+        )
         modules = _empty_modules(shapes, shapes_p, reading, list(encoders))
         mask_token, assumed = _choose_mask_token(predictor, shapes_p, choices)
         absent = tuple(part for part in (*ENCODERS, "predictor") if part not in sources)
@@ -156,12 +167,12 @@ class VJepa2:
         """
         clip = self._fitting(clip)
         patches, grid = self.context_encoder.patch_embed.patches(clip)
-        keep = torch.as_tensor(masks.context, device=clip.device).long()
+        keep = _indices(masks.context, clip.device)
         context = self.context_encoder.encode_patches(patches, grid, keep)
         target = normalise_target(self.target_encoder.encode_patches(patches, grid))
         predicted, wanted = [], []
         for mask in masks.targets:
-            indices = torch.as_tensor(mask, device=clip.device).long()
+            indices = _indices(mask, clip.device)
             predicted.append(self.predict_tokens(context, keep, indices, grid))
             wanted.append(gather_tokens(target, indices))
         return Prediction(torch.cat(predicted, dim=1), torch.cat(wanted, dim=1), context)
@@ -234,6 +245,11 @@ def normalise_target(latents: Tensor) -> Tensor:
     return F.layer_norm(exact, exact.shape[-1:])
 
 
+def _indices(mask: NDArray[np.int32], device: torch.device) -> Tensor:
+    """Token numbers as torch wants them; widening copies, which the read-only mask needs anyway."""
+    return torch.from_numpy(mask.astype(np.int64)).to(device)
+
+
 # --- building ----------------------------------------------------------------------------------------------------
 
 
@@ -273,7 +289,7 @@ def _empty_modules(
     return modules
 
 
-def _encoder_tables(native: Grid):  # noqa: ANN202  a TableRule, named by its use
+def _encoder_tables(native: Grid) -> TableRule:
     """Stored table at the built size; its first steps for a shorter clip of that size; else interpolated (4.3)."""
 
     def fit(table: Tensor, grid: Grid) -> Tensor:
@@ -288,7 +304,7 @@ def _encoder_tables(native: Grid):  # noqa: ANN202  a TableRule, named by its us
     return fit
 
 
-def _predictor_tables(native: Grid, width: int, uniform_power: bool):  # noqa: ANN202
+def _predictor_tables(native: Grid, width: int, uniform_power: bool) -> TableRule:
     """As the encoder's, but never interpolated: at another size the table is computed anew, as rebuilding does (4.3)."""
 
     def fit(table: Tensor, grid: Grid) -> Tensor:
@@ -345,7 +361,9 @@ def _choose_mask_token(
 
 def _target_rule(absent: tuple[str, ...]) -> dict[str, str]:
     if "target_encoder" in absent:
-        return {"target encoder": "the context encoder with the target layer norm (no EMA target in this file)"}
+        return {
+            "target encoder": "the context encoder with the target layer norm (no EMA target in this file)"
+        }
     if "encoder" in absent:
         return {"context encoder": "the EMA target encoder (no context encoder in this file)"}
     return {}

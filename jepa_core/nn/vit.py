@@ -43,7 +43,9 @@ class PatchEmbed(nn.Module):
         self.patch = patch
         self.tubelet = tubelet
         if tubelet:
-            self.proj: nn.Module = nn.Conv3d(3, width, (tubelet, patch, patch), (tubelet, patch, patch))
+            self.proj: nn.Conv3d | nn.Conv2d = nn.Conv3d(
+                3, width, (tubelet, patch, patch), (tubelet, patch, patch)
+            )
         else:
             self.proj = nn.Conv2d(3, width, patch, patch)
 

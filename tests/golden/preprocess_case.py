@@ -10,7 +10,9 @@ import numpy as np
 from jepa_core import preprocess
 
 INPUTS = frozenset({"frames_uint8"})
-ONE_STEP = 1 / 255 / min(preprocess.STD) * 1.01  # another resize library may round single pixels the other way
+ONE_STEP = (
+    1 / 255 / min(preprocess.STD) * 1.01
+)  # another resize library may round single pixels the other way
 FLOAT = {"full_stretch": 1e-5}  # no rounding to uint8 in this route
 
 

@@ -21,14 +21,32 @@ Computed = dict[str, np.ndarray]
 CASES = Path(__file__).parent / "cases"
 ENCODER_TOLERANCE = 1e-5  # stated in every case's README
 PREDICTOR_TOLERANCE = 2e-5
-PREDICTOR_OUTPUTS = ("pred", "l1_token", "loss", "out_steps", "full_predictor_last", "masked_predictor_last", "plan")
+PREDICTOR_OUTPUTS = (
+    "pred",
+    "l1_token",
+    "loss",
+    "out_steps",
+    "full_predictor_last",
+    "masked_predictor_last",
+    "plan",
+)
 
 CHECKS: dict[str, Callable[[Path, Arrays], Computed]] = {  # folder prefix → everything it computes
     "hf-vjepa2-": vjepa2_cases.hugging_face,
     "vjepa2-": vjepa2_cases.official,
     "preprocess-": preprocess_case.routes,
 }
-NOT_BUILT = ("ijepa-", "hf-ijepa-", "vjepa-", "vjepa21-", "vjepa2ac-", "lewm-", "cjepa-", "ebjepa-", "jepawm-")
+NOT_BUILT = (
+    "ijepa-",
+    "hf-ijepa-",
+    "vjepa-",
+    "vjepa21-",
+    "vjepa2ac-",
+    "lewm-",
+    "cjepa-",
+    "ebjepa-",
+    "jepawm-",
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +56,9 @@ class Outcome:
     case: str
     status: str  # "passed" | "failed" | "skipped"
     checked: int = 0
-    largest: float = 0.0  # difference as a share of its array's tolerance decides; this is the plain largest one
+    largest: float = (
+        0.0  # difference as a share of its array's tolerance decides; this is the plain largest one
+    )
     tolerance: str = ""
     problems: tuple[str, ...] = field(default=())
 
@@ -76,11 +96,17 @@ def run_case(folder: Path) -> Outcome:
         if not difference <= tolerance:
             problems.append(f"{name}: differs by {difference:.2e}, tolerance {tolerance:.0e}")
     inputs = preprocess_case.INPUTS | vjepa2_cases.inputs_among(arrays)
-    problems += [f"{name}: no check computes this array" for name in arrays if name not in computed and name not in inputs]
+    problems += [
+        f"{name}: no check computes this array"
+        for name in arrays
+        if name not in computed and name not in inputs
+    ]
     if not computed:
         problems.append("nothing was checked")
     span = " / ".join(f"{t:.1g}" for t in sorted(tolerances))
-    return Outcome(folder.name, "failed" if problems else "passed", len(computed), largest, span, tuple(problems))
+    return Outcome(
+        folder.name, "failed" if problems else "passed", len(computed), largest, span, tuple(problems)
+    )
 
 
 def tolerance_of(case: str, array: str) -> float:
@@ -101,5 +127,7 @@ def table(outcomes: list[Outcome]) -> str:
         lines.append(f"{o.case:<{width}}  {o.status:<8} {o.checked:>6}  {o.largest:>12.2e}  {o.tolerance}")
         lines += [f"{'':<{width}}    {problem}" for problem in o.problems]
     count = {status: sum(o.status == status for o in outcomes) for status in ("passed", "failed", "skipped")}
-    lines.append(f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped (family not built yet)")
+    lines.append(
+        f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped (family not built yet)"
+    )
     return "\n".join(lines)

@@ -46,7 +46,9 @@ def _training_step(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
         out[f"enc_full_s{group}"] = model.features(clip)
         out[f"tgt_full_raw_s{group}"] = model.features(clip, encoder="target")
         out[f"tgt_full_s{group}"] = target
-        for pair in sorted({int(m[1]) for n in arrays if (m := re.fullmatch(rf"mask_enc_s{group}_(\d+)", n))}):
+        for pair in sorted(
+            {int(m[1]) for n in arrays if (m := re.fullmatch(rf"mask_enc_s{group}_(\d+)", n))}
+        ):
             tag = f"s{group}_{pair}"
             keep, ask = _tensor(arrays, f"mask_enc_{tag}"), _tensor(arrays, f"mask_pred_{tag}")
             context = model.features(clip, keep)
@@ -80,7 +82,9 @@ def _anticipation(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     per_step = grid[1] * grid[2]
     n = grid[0] * per_step
     fps = _stated_fps(folder)
-    skip = (torch.as_tensor(arrays["anticipation_times"]) * fps / spec.tubelet).int()  # (B,) token steps ahead
+    skip = (
+        torch.as_tensor(arrays["anticipation_times"]) * fps / spec.tubelet
+    ).int()  # (B,) token steps ahead
     output = {}
     for name in (name for name in arrays if name.startswith("out_steps")):
         repeats = int(name.removeprefix("out_steps"))
@@ -130,7 +134,9 @@ def _checkpoint(folder: Path) -> Path:
 
 def _stated_fps(folder: Path) -> float:
     """Frames per second of an anticipation case's clips: only its README says."""
-    found = re.search(r"frames per second (\d+(?:\.\d+)?)", (folder / "README.md").read_text(encoding="utf-8"))
+    found = re.search(
+        r"frames per second (\d+(?:\.\d+)?)", (folder / "README.md").read_text(encoding="utf-8")
+    )
     assert found, f"{folder.name}: the README states no frames per second"
     return float(found[1])
 
@@ -153,5 +159,3 @@ def _tensor(arrays: Arrays, name: str) -> Tensor:
 def _asked(computed: Mapping[str, Tensor], arrays: Arrays) -> dict[str, np.ndarray]:
     """Only what the case has a reference for."""
     return {name: value.detach().numpy() for name, value in computed.items() if name in arrays}
-
-

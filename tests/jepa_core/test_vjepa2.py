@@ -95,7 +95,9 @@ def slow_rotary(x: np.ndarray, position: tuple[int, int, int]) -> np.ndarray:
 @given(st.integers(6, 104), st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 30))
 def test_rotary_follows_the_published_layout_for_every_head_width(head_dim, index, rows, columns):
     """Trap 2: tiled angles with adjacent partners, leftover channels untouched, integer positions."""
-    x = torch.randn(1, 1, 2, 1, head_dim, dtype=torch.float64, generator=torch.Generator().manual_seed(head_dim))
+    x = torch.randn(
+        1, 1, 2, 1, head_dim, dtype=torch.float64, generator=torch.Generator().manual_seed(head_dim)
+    )
     position = index // (rows * columns), index % (rows * columns) // columns, index % columns
     wanted = slow_rotary(x[0, 0, 0, 0].numpy(), position)
 
@@ -105,7 +107,9 @@ def test_rotary_follows_the_published_layout_for_every_head_width(head_dim, inde
     np.testing.assert_allclose(turned, wanted, atol=1e-9)
 
 
-@pytest.mark.parametrize(("head_dim", "axis"), [(64, 20), (80, 26), (88, 28), (32, 10), (24, 8), (104, 34), (5, 0)])
+@pytest.mark.parametrize(
+    ("head_dim", "axis"), [(64, 20), (80, 26), (88, 28), (32, 10), (24, 8), (104, 34), (5, 0)]
+)
 def test_axis_widths_are_the_specs(head_dim, axis):
     assert rotary_axis_width(head_dim) == axis
 
@@ -124,7 +128,9 @@ def test_values_are_never_rotated():
     x = torch.randn(1, 1, 24)
 
     with torch.no_grad():
-        assert torch.allclose(block(x, rotary), block(x, None), atol=1e-6)  # one token attends to itself alone
+        assert torch.allclose(
+            block(x, rotary), block(x, None), atol=1e-6
+        )  # one token attends to itself alone
 
 
 def sincos(x: float, width: int) -> list[float]:
@@ -260,7 +266,9 @@ def test_targets_come_from_the_target_encoder(model):
     """Trap 16."""
     with torch.no_grad():
         assert torch.equal(model.encode(clip()), normalise_target(model.target_encoder(clip())))
-        assert not torch.allclose(model.encode(clip()), normalise_target(model.context_encoder(clip())), atol=1e-2)
+        assert not torch.allclose(
+            model.encode(clip()), normalise_target(model.context_encoder(clip())), atol=1e-2
+        )
 
 
 def test_gate_partner_is_not_the_output_layer(tmp_path):
@@ -285,10 +293,16 @@ def test_giant_ratio_is_cut_not_rounded(width, hidden):
 
 
 def sorted_predictor(
-    predictor: Predictor, z: torch.Tensor, context: torch.Tensor, targets: torch.Tensor, grid: tuple[int, int, int]
+    predictor: Predictor,
+    z: torch.Tensor,
+    context: torch.Tensor,
+    targets: torch.Tensor,
+    grid: tuple[int, int, int],
 ) -> torch.Tensor:
     """Section 5 as the official code does it: sorted by place before the blocks, unsorted after."""
-    x = torch.cat((predictor.predictor_embed(z), predictor.mask_tokens[0].expand(len(z), len(targets), -1)), dim=1)
+    x = torch.cat(
+        (predictor.predictor_embed(z), predictor.mask_tokens[0].expand(len(z), len(targets), -1)), dim=1
+    )
     places = torch.cat((context, targets))
     order = places.argsort(stable=True)
     x, places = x[:, order], places[order]
@@ -333,7 +347,9 @@ def test_chosen_mask_token_is_the_one_used(tmp_path):
 
     with torch.no_grad():
         assert not torch.allclose(
-            first.predict(clip(), future_masks()).predicted, second.predict(clip(), future_masks()).predicted, atol=1e-4
+            first.predict(clip(), future_masks()).predicted,
+            second.predict(clip(), future_masks()).predicted,
+            atol=1e-4,
         )
 
 

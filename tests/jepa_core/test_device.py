@@ -1,0 +1,92 @@
+"""Where a model runs, and device faults in plain words."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from jepa_core.design import LookSize
+from jepa_core.device import device_errors, forecast_bytes, free_bytes, in_words, pick
+from jepa_core.errors import DeviceError, DeviceLost, OutOfMemory
+
+
+def test_cpu_computes_in_float32_unless_asked():
+    assert pick("cpu") == (torch.device("cpu"), torch.float32)
+    assert pick("cpu", "bfloat16") == (torch.device("cpu"), torch.bfloat16)
+
+
+def test_auto_without_a_gpu_is_the_cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    assert pick() == (torch.device("cpu"), torch.float32)
+
+
+def test_auto_with_a_gpu_computes_in_bfloat16(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+
+    assert pick() == (torch.device("cuda:0"), torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype"), [("cuda:7", "auto"), ("abacus", "auto"), ("meta", "auto"), ("cpu", "int8")]
+)
+def test_impossible_wish_is_refused_in_words(device, dtype, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+
+    with pytest.raises(DeviceError) as refused:
+        pick(device, dtype)
+    assert refused.value.hint
+
+
+def test_forecast_counts_weights_and_tokens():
+    small = LookSize(tokens=100, width=64, hidden=256, input_values=1000)
+    large = LookSize(tokens=200, width=64, hidden=256, input_values=1000)
+
+    assert forecast_bytes(0, torch.float32, large) > forecast_bytes(0, torch.float32, small)
+    assert forecast_bytes(1000, torch.float32, small) - forecast_bytes(0, torch.float32, small) == 4000
+    assert forecast_bytes(1000, torch.bfloat16, small) * 2 == forecast_bytes(1000, torch.float32, small)
+
+
+def test_free_memory_of_this_machine_is_known():
+    assert free_bytes(torch.device("cpu")) > 0
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(12, "12 bytes"), (1500, "1.5 kB"), (4_600_000, "4.6 MB"), (12e9, "12.0 GB")]
+)
+def test_bytes_are_said_in_words(count, words):
+    assert in_words(int(count)) == words
+
+
+@pytest.mark.parametrize(
+    ("raised", "becomes"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), OutOfMemory),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes"),
+            OutOfMemory,
+        ),
+        (MemoryError(), OutOfMemory),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), DeviceLost),
+    ],
+)
+def test_device_faults_become_sentences(raised, becomes):
+    with pytest.raises(becomes, match="looking") as error:
+        with device_errors("looking"):
+            raise raised
+    assert error.value.hint
+    assert error.value.__cause__ is raised
+
+
+def test_other_errors_pass_unchanged():
+    with pytest.raises(RuntimeError, match="shape"):
+        with device_errors("looking"):
+            raise RuntimeError("shape mismatch")
+
+
+def test_absurd_allocation_on_the_cpu_is_out_of_memory():
+    with pytest.raises(OutOfMemory):
+        with device_errors("looking"):
+            torch.empty(1 << 60, dtype=torch.uint8)

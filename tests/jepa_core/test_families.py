@@ -1,0 +1,182 @@
+"""test_every_family: what a family promises, asked of each one, the toy included."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from assets.demo import make_untrained_checkpoint as demo
+from jepa_core import checkpoint, registry
+from jepa_core.errors import CheckpointError, NotAble
+from jepa_core.families.base import JepaModel
+from jepa_core.families.toy import ToyModel
+from jepa_core.masks import make_masks
+from jepa_core.metrics import token_error
+from jepa_core.types import MaskRule, MaskSet, TokenLayout
+from tests.helpers import checkpoints as made
+
+# family name → writes a toy-size checkpoint into a folder and says where; one line per registry line
+CHECKPOINTS: dict[str, Callable[[Path], Path]] = {"vjepa2": made.write}
+
+
+def load(name: str, folder: Path) -> JepaModel:
+    if name in registry.DRILL_FAMILIES:
+        return registry.family(name)()
+    return checkpoint.load(CHECKPOINTS[name](folder))
+
+
+def test_every_family_has_a_toy_checkpoint():
+    assert set(CHECKPOINTS) == set(registry.FAMILIES)
+
+
+@pytest.mark.parametrize("name", registry.FAMILIES)
+def test_every_family_is_found_by_its_own_files(name, tmp_path):
+    model = checkpoint.load(CHECKPOINTS[name](tmp_path))
+
+    assert isinstance(model, registry.family(name))
+    assert model.report.is_exact
+
+
+@pytest.mark.parametrize("name", registry.FAMILIES)
+def test_every_family_refuses_wrong_weights(name, tmp_path):
+    path = CHECKPOINTS[name](tmp_path)
+    saved = torch.load(path, weights_only=True)
+    part = saved["encoder"]
+    first = next(key for key, tensor in part.items() if tensor.ndim == 2)
+    part[first] = part[first][:-1].clone()
+    torch.save(saved, path)
+
+    with pytest.raises(CheckpointError) as refused:
+        checkpoint.load(path)
+    assert refused.value.report.reshaped
+
+
+@pytest.mark.parametrize("name", [*registry.FAMILIES, *registry.DRILL_FAMILIES])
+def test_every_family_looks_at_a_clip_with_agreeing_shapes(name, tmp_path):
+    model = load(name, tmp_path)
+    spec = model.info.input
+    for frames in (spec.frames, max(2 * spec.tubelet, spec.frames // 2)):
+        shape = model.grid(frames)
+        layout = TokenLayout("grid", shape, spec.tubelet, (0.0, 0.0, 64.0, 64.0))
+        masks = make_masks(MaskRule("future", predict_steps=1), layout, 0)
+        clip = torch.randn(1, 3, frames, spec.size, spec.size)
+
+        with torch.inference_mode():
+            target = model.encode(clip)
+            prediction = model.predict(clip, masks)
+
+        n = len(masks.targets[0])
+        assert target.shape == (1, layout.n_tokens, model.info.embed_dim)
+        assert prediction.predicted.shape == prediction.target.shape == (1, n, model.info.embed_dim)
+        assert prediction.context.shape == (1, len(masks.context), model.info.embed_dim)
+        assert torch.isfinite(prediction.predicted).all()
+        assert torch.allclose(prediction.target, target[:, masks.targets[0].tolist()], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*registry.FAMILIES, *registry.DRILL_FAMILIES])
+def test_every_family_gives_the_same_numbers_twice(name, tmp_path):
+    model = load(name, tmp_path)
+    spec = model.info.input
+    t, h, w = model.grid(spec.frames)
+    context = np.arange((t - 1) * h * w, dtype=np.int32)
+    masks = MaskSet(context, (np.arange((t - 1) * h * w, t * h * w, dtype=np.int32),), 0)
+    clip = torch.randn(1, 3, spec.frames, spec.size, spec.size)
+
+    with torch.inference_mode():
+        one, two = model.predict(clip, masks), model.predict(clip, masks)
+
+    assert torch.equal(one.predicted, two.predicted)
+    assert torch.equal(one.target, two.target)
+
+
+@pytest.mark.parametrize("name", [*registry.FAMILIES, *registry.DRILL_FAMILIES])
+def test_every_family_rolls_out_or_says_that_it_cannot(name, tmp_path):
+    model = load(name, tmp_path)
+    spec = model.info.input
+    clip = torch.randn(1, 3, spec.frames, spec.size, spec.size)
+
+    if "actions" in model.info.abilities:
+        memory = model.step(model.begin(clip, None, 3), torch.zeros(3, len(model.info.action.names)))
+        assert memory.latent.shape[0] == 3
+    else:
+        with pytest.raises(NotAble):
+            model.begin(clip, None, 3)
+
+
+# --- the toy's known answers -------------------------------------------------------------------------------------
+
+
+def test_toy_is_not_surprised_by_a_still_scene():
+    model = ToyModel()
+    still = torch.rand(1, 3, 1, 32, 32).repeat(1, 1, 8, 1, 1)
+    masks = make_masks(MaskRule("future"), TokenLayout("grid", (4, 4, 4), 2, (0, 0, 32, 32)), 0)
+
+    prediction = model.predict(still, masks)
+
+    assert token_error(prediction.predicted, prediction.target).max() < 1e-6
+
+
+def test_toy_errs_by_exactly_the_change():
+    model = ToyModel()
+    clip = torch.zeros(1, 3, 8, 32, 32)
+    clip[:, :, 6:, 8:16, 16:24] = 0.5  # the token at row 1, column 2 of the last step
+    masks = make_masks(
+        MaskRule("future", predict_steps=1), TokenLayout("grid", (4, 4, 4), 2, (0, 0, 32, 32)), 0
+    )
+
+    prediction = model.predict(clip, masks)
+    error = token_error(prediction.predicted, prediction.target)[0]
+
+    assert error[1 * 4 + 2] == pytest.approx(0.5)
+    assert error.sum() == pytest.approx(0.5)
+
+
+def test_toy_rollout_adds_its_actions():
+    model = ToyModel(has_actions=True)
+    memory = model.begin(torch.zeros(1, 3, 8, 32, 32), None, 2)
+    action = torch.tensor([[0.5, -0.25], [0.0, 1.0]])
+
+    memory = model.step(model.step(memory, action), action)
+
+    assert torch.allclose(memory.latent[:, 0, :2], 2 * action)
+    assert (memory.latent[..., 2] == 0).all()
+
+
+# --- the demo checkpoint ------------------------------------------------------------------------------------------
+
+
+def test_demo_checkpoint_loads_and_says_that_it_is_untrained():
+    path = Path(demo.__file__).parent / "cell.pt"
+
+    model = checkpoint.load(path)
+
+    assert model.report.is_exact
+    assert (model.info.input.size, model.info.input.frames, model.info.input.fps) == (64, 12, 15.0)
+    assert any("untrained" in note for note in model.info.notes)
+    assert path.stat().st_size < 5_000_000
+
+
+def test_demo_checkpoint_is_what_its_script_writes(tmp_path):
+    committed = Path(demo.__file__).parent
+
+    demo.write(tmp_path)
+    ours = torch.load(committed / "cell.pt", weights_only=True)
+    again = torch.load(tmp_path / "cell.pt", weights_only=True)
+
+    for part in ("encoder", "predictor", "target_encoder"):
+        assert ours[part].keys() == again[part].keys()
+        assert all(torch.equal(ours[part][name], again[part][name]) for name in ours[part])
+    for name in ("cell.params.yaml", "cell.card.json"):
+        assert (committed / name).read_text() == (tmp_path / name).read_text()
+
+
+def test_demo_checkpoint_can_be_moved_with_its_companions(tmp_path):
+    for name in ("cell.pt", "cell.params.yaml", "cell.card.json"):
+        shutil.copy(Path(demo.__file__).parent / name, tmp_path / name)
+
+    assert checkpoint.examine(tmp_path / "cell.pt")[1].is_exact

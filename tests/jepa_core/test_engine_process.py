@@ -513,9 +513,7 @@ def test_engine_process_and_local_engine_give_the_same_bits(
     local = start(LocalEngine(other, loader=LOADER))
     for engine, ears in ((process, listener), (local, other)):
         load(engine, ears)
-        shower = Shower(engine)
-        shower.offer_and_wait(12)
-        local.stop()
+        show(engine).offer_and_wait(12)
     pairs = zip(listener.of(Looked), other.of(Looked), strict=True)
     for ours, theirs in pairs:
         assert ours.inspection.error.tobytes() == theirs.inspection.error.tobytes()

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QAbstractScrollArea,
     QAbstractSlider,
     QAbstractSpinBox,
     QCheckBox,
@@ -47,22 +46,22 @@ def name(widget: QWidget, accessible_name: str, tip: str = "", keys: str = "") -
 
 
 def unnamed_controls(root: QWidget) -> Iterator[QWidget]:
-    """Controls below `root` that a screen reader could not announce. Used by the tests of every panel."""
+    """Controls below `root`, as far as they are shown, that a screen reader could not announce."""
     for widget in (root, *root.findChildren(QWidget)):
         if not isinstance(widget, CONTROLS) or isinstance(widget, QScrollBar):
             continue
-        if widget.objectName().startswith("qt_") or _inside(
-            widget, (QComboBox, QAbstractSpinBox, QAbstractScrollArea)
-        ):
-            continue  # parts Qt made for itself; the control around them is the one that is announced
-        text = getattr(widget, "text", lambda: "")
-        words = text() if isinstance(widget, QPushButton | QToolButton | QCheckBox | QRadioButton) else ""
-        if not (widget.accessibleName() or words):
+        if (widget is not root and not widget.isVisibleTo(root)) or _is_part_of_a_control(widget, root):
+            continue
+        is_worded = isinstance(widget, QPushButton | QToolButton | QCheckBox | QRadioButton)
+        if not (widget.accessibleName() or (is_worded and widget.text())):
             yield widget
 
 
-def _inside(widget: QWidget, kinds: tuple[type[QWidget], ...]) -> bool:
+def _is_part_of_a_control(widget: QWidget, root: QWidget) -> bool:
+    """Qt builds its controls of smaller ones (the field of a spin box, the list of a combo box); the whole is named."""
     parent = widget.parentWidget()
-    if isinstance(parent, QAbstractScrollArea) and parent.viewport() is not widget:
-        return isinstance(parent, QAbstractItemView)
-    return isinstance(parent, kinds) and not isinstance(parent, QAbstractScrollArea)
+    while parent is not None and parent is not root.parentWidget():
+        if isinstance(parent, QComboBox | QAbstractSpinBox | QLineEdit | QAbstractItemView):
+            return True
+        parent = parent.parentWidget()
+    return False

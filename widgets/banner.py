@@ -72,7 +72,7 @@ class FaultCard(QFrame):
         self._icon.setPixmap(
             icons.pixmap("error" if is_error else "warning", theme, "bad" if is_error else "flag_text", 20)
         )
-        self._close.setIcon(icons.icon("close", theme, "dim"))
+        icons.put(self._close, "close", theme, "dim")
         self._layout.setContentsMargins(theme.px(12), theme.px(8), theme.px(8), theme.px(8))
         self._more.setFixedHeight(theme.px(110))
 

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QSizePolicy, QToolButto
 
 from widgets import a11y, colormaps, icons
 from widgets.colormaps import Scale
-from widgets.parts import Card, heading, label, row
+from widgets.parts import Card, heading, label, pad_field, row
 from widgets.theme import Theme, current, follow
 
 
@@ -103,7 +103,6 @@ class ColorScale(QWidget):
         made.setDecimals(2)
         made.setSingleStep(0.05)
         made.setValue(value)
-        made.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         made.setKeyboardTracking(False)
         made.valueChanged.connect(self._range_edited)
         return made
@@ -113,7 +112,7 @@ class ColorScale(QWidget):
         self._high.setEnabled(not is_locked)
         words = self.tr("The scale is locked; press to change it") if is_locked else self.tr("Lock the scale")
         a11y.name(self._lock, words)
-        self._lock.setIcon(icons.icon("lock" if is_locked else "unlock", current()))
+        icons.put(self._lock, "lock" if is_locked else "unlock", current())
         self.scaleLocked.emit(is_locked)
 
     def _range_edited(self) -> None:
@@ -132,5 +131,6 @@ class ColorScale(QWidget):
         self._layout.setContentsMargins(m, theme.px(8), m, theme.px(4))
         self._layout.setSpacing(theme.px(6))
         for box in (self._low, self._high):
-            box.setFixedWidth(theme.px(76))
-        self._lock.setIcon(icons.icon("lock" if self._lock.isChecked() else "unlock", theme))
+            box.setFixedWidth(theme.px(80))
+            pad_field(box, theme)
+        icons.put(self._lock, "lock" if self._lock.isChecked() else "unlock", theme)

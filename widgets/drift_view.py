@@ -152,7 +152,6 @@ class DriftView(QWidget):
                 self._table.setItem(n, column, cell)
         header = self._table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setStretchLastSection(True)
         self._table.setVisible(bool(rows))
 
     def _go(self) -> None:

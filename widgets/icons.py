@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from PySide6.QtCore import QByteArray, QRectF, Qt
+from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
 from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
+from PySide6.QtWidgets import QAbstractButton
 
 from widgets.theme import ICON_DIRECTORY, Theme
 
@@ -21,6 +22,12 @@ def icon(name: str, theme: Theme, role: str = "text") -> QIcon:
 def pixmap(name: str, theme: Theme, role: str = "text", size: int = 16) -> QPixmap:
     """The icon as a picture, `size` logical pixels before zoom."""
     return _pixmap(name, getattr(theme.tokens, role), theme.px(size))
+
+
+def put(button: QAbstractButton, name: str, theme: Theme, role: str = "text") -> None:
+    """Give a button its icon in the size of the theme."""
+    button.setIcon(icon(name, theme, role))
+    button.setIconSize(QSize(theme.px(16), theme.px(16)))
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QButtonGroup, QCheckBox, QComboBox, QRadioButton, 
 
 from jepa_core.types import Box, MaskRule, TokenLayout
 from widgets import a11y, icons
-from widgets.parts import Card, button, heading, key_hint, label, row
+from widgets.parts import Card, button, heading, key_hint, label, pad_field, row
 from widgets.theme import Theme, follow
 
 LAYERS = (("error", "Prediction error", "E"), ("masks", "Masked regions", "M"))
@@ -218,4 +218,7 @@ class LayersCard(QWidget):
         for part in (self._future, self._multiblock, self._region):
             part.layout().setContentsMargins(theme.px(22), 0, 0, theme.px(4))
             part.layout().setSpacing(theme.px(6))
-        self._draw.setIcon(icons.icon("region", theme))
+        icons.put(self._draw, "region", theme)
+        for box in (self._predict, self._seed):
+            pad_field(box, theme)
+        self._predict.setMinimumWidth(theme.px(64))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QBoxLayout,
     QFrame,
     QHBoxLayout,
@@ -118,6 +119,11 @@ def clear(layout: QBoxLayout) -> None:
             widget.deleteLater()
         elif isinstance(inner := item.layout(), QBoxLayout):
             clear(inner)
+
+
+def pad_field(box: QAbstractSpinBox, theme: Theme) -> None:
+    """Room left of the digits: style sheets do not reach the field inside a spin box."""
+    box.lineEdit().setTextMargins(theme.px(6), 0, 0, 0)
 
 
 class Card(QFrame):

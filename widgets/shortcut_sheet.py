@@ -93,4 +93,3 @@ class ShortcutSheet(QDialog):
         self._layout.setContentsMargins(m, m, m, m)
         self._layout.setSpacing(theme.px(10))
         self.resize(theme.px(820), theme.px(620))
-        self._build()

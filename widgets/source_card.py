@@ -68,7 +68,7 @@ class SourceCard(QWidget):
         dot, tone, words = {
             "live": ("●", "ok", self.tr("live")),
             "playing": ("▶", "ok", self.tr("playing")),
-            "paused": ("⏸", "", self.tr("paused")),
+            "paused": ("○", "", self.tr("paused")),
             "ended": ("■", "", self.tr("at its end")),
             "opening": ("○", "", self.tr("opening")),
             "": ("●", "ok", self.tr("live") if info.is_live else self.tr("open")),

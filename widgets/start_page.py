@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from widgets import a11y, icons
 from widgets.parts import Card, Elided, button, clear, heading, key_hint, label, row
@@ -112,7 +121,7 @@ class StartPage(QWidget):
             self.tr("Watch the embedded world"), "world", self.demoRequested.emit, "", "primary"
         )
         self._source = self._command(
-            self.tr("Open source …"), "video", self.openSourceRequested.emit, "Ctrl+Shift+O"
+            self.tr("Open video or session …"), "video", self.openSourceRequested.emit, "Ctrl+O"
         )
         self._model = self._command(
             self.tr("Load checkpoint …"), "model", self.openCheckpointRequested.emit, "Ctrl+M"
@@ -219,7 +228,7 @@ class StartPage(QWidget):
 
     def _command(
         self, words: str, icon_name: str, act: Callable[[], None], keys: str, role: str = "row"
-    ) -> QWidget:
+    ) -> QPushButton:
         made = button(words, role, act)
         made.setProperty("iconName", icon_name)
         made.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -236,7 +245,7 @@ class StartPage(QWidget):
     def _restyle(self, theme: Theme) -> None:
         for made in (self._demo, self._source, self._model):
             role = "on_accent" if made.property("role") == "primary" else "accent_text"
-            made.setIcon(icons.icon(str(made.property("iconName")), theme, role))  # type: ignore[attr-defined]
+            icons.put(made, str(made.property("iconName")), theme, role)
             made.setMinimumHeight(theme.px(40))
         m = theme.px(32)
         self._inner.setContentsMargins(m, theme.px(24), m, theme.px(24))

@@ -60,4 +60,5 @@ class StateNotice(Card):
     def _restyle_notice(self, theme: Theme) -> None:
         name, role = _ICONS.get(self._kind, _ICONS["empty"])
         self._icon.setPixmap(icons.pixmap(name, theme, role, 20))
+        self._progress.setFixedHeight(theme.px(8))
         self.resize(theme.px(420), self.height())

@@ -209,7 +209,10 @@ def current() -> Theme:
 
 
 def follow(widget: QWidget, restyle: Callable[[Theme], None]) -> None:
-    """Call `restyle` now and whenever the theme or its zoom changes. `restyle` sets lengths, fonts and icons."""
+    """Call `restyle` now and whenever the theme or its zoom changes. `restyle` sets lengths, fonts and icons.
+
+    It runs while Qt walks over all widgets, so it must never delete or replace one.
+    """
     _Follower(widget, restyle)
 
 

@@ -62,7 +62,7 @@ class Toast(QFrame):
     def _restyle(self, theme: Theme) -> None:
         name, role = _ICONS[self._level]
         self._icon.setPixmap(icons.pixmap(name, theme, role, 18))
-        self._close.setIcon(icons.icon("close", theme, "dim"))
+        icons.put(self._close, "close", theme, "dim")
         self._layout.setContentsMargins(theme.px(12), theme.px(8), theme.px(8), theme.px(8))
         self._layout.setSpacing(theme.px(10))
 
@@ -103,6 +103,12 @@ class ToastArea(QWidget):
         if watched is self.parent() and event.type() == QEvent.Type.Resize:
             self._place()
         return False
+
+    def event(self, event: QEvent) -> bool:
+        handled = super().event(event)
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._place()  # words were measured anew, after a change of theme or of the sentence
+        return handled
 
     def _remove(self, toast: Toast) -> None:
         if toast in self._toasts:

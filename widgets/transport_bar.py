@@ -136,15 +136,13 @@ class TransportBar(QWidget):
         else:
             words = self.tr("Pause") if self._is_playing else self.tr("Play")
         a11y.name(self._play, words, keys="Space")
-        self._play.setIcon(icons.icon("pause" if self._is_playing else "play", current()))
+        icons.put(self._play, "pause" if self._is_playing else "play", current())
 
     def _restyle(self, theme: Theme) -> None:
         self._layout.setContentsMargins(theme.px(12), theme.px(4), theme.px(12), theme.px(4))
         self._layout.setSpacing(theme.px(8))
         for tool, name in ((self._back, "step_back"), (self._on, "step_on")):
-            tool.setIcon(icons.icon(name, theme))
-        for tool in (self._back, self._play, self._on):
-            tool.setIconSize(icons.pixmap("play", theme).deviceIndependentSize().toSize())
+            icons.put(tool, name, theme)
         self._words.setMinimumWidth(0)
         self._seek.setMinimumWidth(theme.px(80))
         self._name_play()

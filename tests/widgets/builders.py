@@ -72,7 +72,7 @@ def make_inspection(
 
 
 def _hidden(rule: str, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
-    t, h, w = shape
+    _t, h, w = shape
     hidden = np.zeros(shape, bool)
     if rule == "future":
         hidden[-2:] = True

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from jepa_core.cv import cv2
 from jepa_core.errors import Damaged, WriteFailed
-from jepa_core.types import Inspection, MaskSet, TokenLayout, frozen
+from jepa_core.masks import masks_from_roles, roles_of
+from jepa_core.types import Inspection, TokenLayout, frozen
 from sessions.schema import MISSING_ROW
 
 LARGEST_SIDE = 16384  # pixels; a picture file that claims more is not opened
@@ -145,7 +146,7 @@ def inspection_of(
     steps = min(steps, error.shape[0])
     shape = (steps, error.shape[1], error.shape[2])
     x, y, width, height = (float(side) for side in one["crop"])
-    masks = masks_of(np.asarray(one["token_role"], np.uint8)[:steps], int(one["mask_seed"]))
+    masks = masks_from_roles(np.asarray(one["token_role"], np.uint8)[:steps], int(one["mask_seed"]))
     pooled = np.stack([one["pooled_predicted"], one["pooled_target"], one["pooled_context"]])
     signals = {name: float(value) for name, value in zip(signal_names, one["signals"])}
     return Inspection(
@@ -164,23 +165,6 @@ def inspection_of(
         checkpoint=checkpoint,
         step=int(one["look"]),
     )
-
-
-def roles_of(masks: MaskSet, layout: TokenLayout) -> NDArray[np.uint8]:
-    """(T', H', W') uint8: 0 unused, 1 context, 2 target, 3 both."""
-    roles = np.zeros(layout.n_tokens, np.uint8)
-    roles[masks.context] |= 1
-    for target in masks.targets:
-        roles[target] |= 2
-    return roles.reshape(layout.shape)
-
-
-def masks_of(roles: NDArray[np.uint8], seed: int) -> MaskSet:
-    """The masks that gave these roles; several target masks come back as one."""
-    flat = roles.reshape(-1)
-    context = np.flatnonzero(flat & 1).astype(np.int32)
-    target = np.flatnonzero(flat & 2).astype(np.int32)
-    return MaskSet(frozen(context), (frozen(target),), seed)
 
 
 def _padded(values: Sequence[int], length: int) -> NDArray[np.uint64]:

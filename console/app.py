@@ -64,6 +64,8 @@ def run_window(
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     environment.check_display()
     app = _application()
+    import shiboken6
+
     from console.main_window import MainWindow
     from console.settings import Settings
     from console.window_request import Begin
@@ -86,6 +88,7 @@ def run_window(
         begin = Begin(window, start, result.fail)
         begin.go()
         app.exec()
+    shiboken6.delete(window)  # now, with Python still whole: event filters run while widgets are taken apart
     if result.error is not None:
         raise result.error
     return 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from PySide6.QtCore import QObject, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
@@ -14,13 +15,14 @@ from PySide6.QtWidgets import QFileDialog
 
 from console.dialogs.open_source import ask_source
 from console.notices import SourceFailed, SourceOpened
+from console.verbs_common import DEMO_CHECKPOINT, DEMO_WORLD
 from console.window_desk import Desk
 from jepa_core.errors import RequestError
+from widgets.frame_view import FrameView
 
 CHECKPOINTS = frozenset({".pt", ".pth", ".safetensors"})
 SESSIONS = frozenset({".h5", ".wmj"})
 VIDEOS = ("mp4", "mkv", "mov", "avi", "webm", "m4v", "mpg", "mpeg", "ts")
-DEMO_WORLD = "world:cell?seed=1"
 
 
 def kind_of(uri: str) -> str:
@@ -62,12 +64,17 @@ class Files(QObject):
                 )
             )
             return
-        self._uri = uri
-        self._desk.state.screen = "replay" if kind == "session" else "live"
-        self._desk.panels["picture"].show_state("busy", self.tr("Opening {0}…").format(_short(uri)))
+        self.expect(uri)
         self._desk.pipeline.open_source(
             uri, every_frame=self.every_frame, speed=self._desk.config.source.speed
         )
+
+    def expect(self, uri: str) -> None:
+        """This source is being opened: go to its screen and say so."""
+        self._uri = uri
+        self._desk.state.screen = "replay" if kind_of(uri) == "session" else "live"
+        view = cast(FrameView, self._desk.panels["picture"])
+        view.show_state("busy", self.tr("Opening {0}…").format(_short(uri)))
 
     def ask_file(self) -> None:
         """One dialog for videos, sessions and checkpoints."""
@@ -95,9 +102,8 @@ class Files(QObject):
     def open_demo(self) -> None:
         """The embedded world, and the demo checkpoint beside it."""
         self.open(DEMO_WORLD)
-        checkpoint = demo_checkpoint()
-        if checkpoint is not None and self._desk.pipeline.checkpoint_info is None:
-            self._load_checkpoint(str(checkpoint))
+        if DEMO_CHECKPOINT.exists() and self._desk.pipeline.checkpoint_info is None:
+            self._load_checkpoint(str(DEMO_CHECKPOINT))
 
     def close_source(self) -> None:
         if self._desk.pipeline.is_recording:
@@ -134,13 +140,6 @@ class Files(QObject):
     def _folder(self) -> str:
         path = Path(self._uri)
         return str(path.parent) if self._uri and path.exists() else ""
-
-
-def demo_checkpoint() -> Path | None:
-    """The checkpoint that ships with the program, if it is there."""
-    folder = Path(__file__).resolve().parent.parent / "assets" / "demo"
-    found = sorted(path for path in folder.rglob("*") if path.suffix in CHECKPOINTS)
-    return found[0] if found else None
 
 
 def _path_of(url: QUrl) -> str:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
-from console.notices import CheckpointLoaded, CheckpointRefused, SourceOpened
-
 if TYPE_CHECKING:
     from console.app import StartRequest
     from console.main_window import MainWindow
@@ -23,23 +21,22 @@ class Begin(QObject):
         self._window = window
         self._request = request
         self._on_failed = on_failed
-        self._waits_for = set()
-        if request.record_directory is not None:
-            self._waits_for = {"source"} | ({"checkpoint"} if request.checkpoint else set())
-            bridge = window.bridge
-            bridge.on_notice(SourceOpened, "start request", self._source_is_there)
-            bridge.on_notice(CheckpointLoaded, "start request", self._checkpoint_is_there)
-            bridge.on_notice(CheckpointRefused, "start request", self._checkpoint_is_there)
 
     def go(self) -> None:
         request, window = self._request, self._window
-        if request.checkpoint is not None:
-            window.desk.pipeline.load_checkpoint(
-                request.checkpoint, request.checkpoint_config, request.options
-            )
+        pipeline = window.desk.pipeline
         if request.source is not None:
             window.files.every_frame = request.every_frame or window.files.every_frame
-            window.files.open(request.source)
+            window.files.expect(request.source)
+            pipeline.watch(
+                request.source,
+                request.checkpoint,
+                config=request.checkpoint_config,
+                record_to=request.record_directory,
+                every_frame=window.files.every_frame,
+            )
+        elif request.checkpoint is not None:
+            pipeline.load_checkpoint(request.checkpoint, request.checkpoint_config, request.options)
         else:
             window.state.screen = request.screen
         if request.screenshot is not None:
@@ -52,16 +49,3 @@ class Begin(QObject):
         if path is not None and not self._window.grab().save(str(path)):
             self._on_failed(path)
         self._window.close()
-
-    def _source_is_there(self, _notice: SourceOpened) -> None:
-        self._arrived("source")
-
-    def _checkpoint_is_there(self, _notice: object) -> None:
-        self._arrived("checkpoint")
-
-    def _arrived(self, what: str) -> None:
-        if what not in self._waits_for:
-            return
-        self._waits_for.discard(what)
-        if not self._waits_for and self._request.record_directory is not None:
-            self._window.desk.pipeline.start_recording(self._request.record_directory)

@@ -9,7 +9,7 @@ from others once it is open.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,12 +29,16 @@ if TYPE_CHECKING:
 
 GAP_GREY = 96  # sRGB: darker than the middle, so that a gap is not taken for a washed-out picture
 
+_CORRUPT = 1  # bit of `flags`, session-format 4.3
+
 
 class RecordedFrames(Protocol):
     """What a replay needs of a SessionReader (sessions/reader.py has far more)."""
 
     @property
     def info(self) -> SourceInfo: ...
+    @property
+    def problems(self) -> tuple[str, ...]: ...
     @property
     def n_frames(self) -> int: ...
     @property
@@ -45,9 +49,11 @@ class RecordedFrames(Protocol):
     def frame_error_ns(self) -> NDArray[Any]: ...
     @property
     def frame_pts_ns(self) -> NDArray[Any]: ...
+    @property
+    def frame_flags(self) -> NDArray[Any]: ...
     def frame_encoded(self, row: int) -> bytes | None: ...
     def frame_rgb(self, row: int) -> NDArray[np.uint8]: ...
-    def steps_for_row(self, row: int) -> Sequence[int]: ...
+    def steps_for_row(self, row: int) -> Iterable[Any]: ...
     def inspection(self, step: int) -> Inspection: ...
     def close(self) -> None: ...
 
@@ -93,7 +99,13 @@ class SessionFile:
             fps=recorded.fps or _rate(self._frames.frame_t_ns),
             is_live=False,
             is_seekable=True,
-            detail={**recorded.detail, "path": str(self.path), "recorded_source": recorded.name},
+            detail={
+                **recorded.detail,
+                "path": str(self.path),
+                "recorded_source": recorded.name,
+                "recorded_kind": recorded.kind,
+                "problems": list(self._frames.problems),
+            },
         )
 
     def read(self, cancel: CancelToken) -> Grab | None:
@@ -118,6 +130,7 @@ class SessionFile:
                 inspections=tuple(frames.inspection(int(step)) for step in frames.steps_for_row(row)),
                 encoded=encoded,
                 is_gap=encoded is None,
+                is_corrupt=bool(int(frames.frame_flags[row]) & _CORRUPT),
             )
 
     def seek(self, index: int) -> None:

@@ -130,6 +130,7 @@ class SessionStandIn:
     looks: Mapping[int, Sequence[Inspection]] = field(default_factory=dict)
     first_seq: int = 100
     is_closed: bool = False
+    problems: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.n_frames = self.frames
@@ -140,6 +141,7 @@ class SessionStandIn:
         )  # live clips are not evenly spaced
         self.frame_error_ns = np.full(self.frames, 1_000_000, np.int64)
         self.frame_pts_ns = np.full(self.frames, -1, np.int64)
+        self.frame_flags = np.zeros(self.frames, np.uint8)
         self.info = SourceInfo("camera:0", "camera", 192, 144, 15.0, -1, True, False, {"device": "test"})
         self._steps = [(row, look) for row in sorted(self.looks) for look in self.looks[row]]
 

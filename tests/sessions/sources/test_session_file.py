@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 
 from jepa_core import barcode
-from jepa_core.clock import CancelToken
-from jepa_core.errors import Cancelled
+from jepa_core.clock import CancelToken, SystemClock
+from jepa_core.errors import Cancelled, ConsoleError
+from jepa_core.types import SourceInfo
+from sessions import codec
+from sessions.header import CameraStream, build_header
+from sessions.recorder import FrameRow, Recorder, RecorderSettings
 from sessions.sources.base import Grab
+from sessions.sources.registry import open_source
 from sessions.sources.session_file import GAP_GREY, SessionFile
+from tests.helpers.media import numbered_picture
 from tests.helpers.sources import SessionStandIn
 
 
@@ -49,6 +55,13 @@ def test_a_gap_is_grey_and_says_so_and_is_never_the_picture_before(tmp_path: Pat
             assert grab.encoded is None
 
 
+def test_a_picture_that_was_damaged_when_it_was_recorded_still_says_so(tmp_path: Path):
+    stand_in = SessionStandIn(frames=3)
+    stand_in.frame_flags[1] = 1 | 4
+    stand_in.frame_flags[2] = 4
+    assert [grab.is_corrupt for grab in rows(replay(stand_in, tmp_path))] == [False, True, False]
+
+
 def test_looks_come_with_the_frame_they_end_at(tmp_path: Path):
     one, two, three = object(), object(), object()
     stand_in = SessionStandIn(frames=6, looks={1: [one], 4: [two, three]})
@@ -82,3 +95,47 @@ def test_closing_closes_the_file_once_and_for_all(tmp_path: Path):
         source.read(CancelToken())
     with pytest.raises(Cancelled):
         source.index_at(0)
+
+
+def test_a_real_recording_comes_back_with_its_own_pixels(tmp_path: Path):
+    """Recorder → journal on disk → registry → source: the one test here without a stand-in."""
+    journal = _record(tmp_path, frames=6, gaps={2})
+    source = open_source(str(journal))
+    source.open()
+    grabs = rows(source)
+    source.close()
+    assert source.info.kind == "session"
+    assert [grab.seq for grab in grabs] == [40, 41, 42, 43, 44, 45]
+    assert [grab.t_ns for grab in grabs] == [10**9 + row * 66_000_000 for row in range(6)]
+    assert [grab.pts_ns for grab in grabs] == [row * 66_000_000 for row in range(6)]
+    assert [grab.is_gap for grab in grabs] == [False, False, True, False, False, False]
+    assert [barcode.read(grab.rgb) for grab in grabs] == [0, 1, None, 3, 4, 5]
+    for row, grab in enumerate(grabs):
+        if not grab.is_gap:
+            assert grab.encoded == codec.encode_jpeg(numbered_picture(row))
+            assert np.array_equal(grab.rgb, codec.decode(grab.encoded))
+
+
+def _record(folder: Path, *, frames: int, gaps: set[int]) -> Path:
+    """A journal of numbered pictures, left unfolded, as after a crash."""
+    info = SourceInfo("video:clip.mp4", "video", 192, 144, 15.0, frames, False, True)
+    camera = CameraStream.of(info)
+    faults: list[ConsoleError] = []
+    recorder = Recorder(
+        folder,
+        build_header(source=info, camera=camera, environment={}),
+        clock=SystemClock(),
+        on_ack=lambda event_id: None,
+        on_event_failed=lambda event_id, error: faults.append(error),
+        on_fault=faults.append,
+        settings=RecorderSettings(reserve_bytes=1 << 20),
+    )
+    journal = recorder.start()
+    for row in range(frames):
+        encoded = b"" if row in gaps else codec.encode_jpeg(numbered_picture(row))
+        crc32 = 0 if row in gaps else codec.crc32_of(codec.decode(encoded))
+        t_ns = 10**9 + row * 66_000_000
+        recorder.frame(FrameRow(40 + row, row, t_ns, t_ns, -1, row * 66_000_000, encoded, crc32))
+    recorder.stop()
+    assert faults == []
+    return journal

@@ -82,9 +82,10 @@ def clipped(root: QWidget) -> Iterator[str]:
             if widget.width() < need.width() - 1 or widget.height() < need.height() - 1:
                 yield f"button {widget.text()!r} has {widget.size()}, needs {need}"
         parent = widget.parentWidget()
-        if parent is not None and isinstance(widget, QLabel | QAbstractButton) and not _scrolls(parent):
-            if not parent.rect().adjusted(-1, -1, 1, 1).contains(QRect(widget.pos(), widget.size())):
-                yield f"{type(widget).__name__} {widget.accessibleName()!r} sticks out of {type(parent).__name__}"
+        if parent is None or not isinstance(widget, QLabel | QAbstractButton) or _scrolls(parent):
+            continue
+        if not parent.rect().adjusted(-1, -1, 1, 1).contains(QRect(widget.pos(), widget.size())):
+            yield f"{type(widget).__name__} {widget.accessibleName()!r} sticks out of {type(parent).__name__}"
 
 
 def _clipped_label(label: QLabel) -> Iterator[str]:

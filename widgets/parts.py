@@ -62,7 +62,8 @@ def key_hint(keys: str) -> QLabel:
     """A key as a little cap. Decoration for the eye: the control beside it already says its key to readers."""
     made = label(keys, "key")
     made.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-    made.setVisible(bool(keys))
+    if not keys:
+        made.hide()  # never show() here: without a parent yet, that would open a window of its own
     return made
 
 

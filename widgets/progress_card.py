@@ -22,7 +22,8 @@ class ProgressCard(Card):
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._cancel = button(self.tr("Cancel"), "", self.cancelRequested.emit)
-        self._cancel.setVisible(can_cancel)
+        if not can_cancel:
+            self._cancel.hide()  # never show() here: without a parent yet, that would open a window of its own
         a11y.name(self._cancel, self.tr("Cancel"), keys="Esc")
         self.body.addLayout(row(self._words, 1, self._percent))
         self.body.addLayout(row(self._bar, 1, self._cancel))

@@ -1,12 +1,14 @@
 """Which colour map shows which meaning. One map per meaning, safe for colour-blind eyes, with locked ranges.
 
-No rainbow can be reached from here: an unknown name raises. The tables are pyqtgraph's, fetched when first needed.
+No rainbow can be reached from here: an unknown name raises. The tables are pyqtgraph's, read when first needed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,11 +44,27 @@ def table(name: str) -> NDArray[np.uint8]:
     """(256, 3) uint8, read-only, low to high."""
     if name not in TITLES:
         raise ValueError(f"no colour map {name!r}; there are {sorted(TITLES)}")
-    from pyqtgraph import colormap  # heavy, so only when a picture is coloured for the first time
-
-    made = np.ascontiguousarray(colormap.get(name).getLookupTable(nPts=256, alpha=False), dtype=np.uint8)
+    stops = _read(_folder() / f"{name}.csv")  # (n, 3), 0..1
+    where = np.linspace(0.0, 1.0, len(stops))
+    fraction = np.linspace(0.0, 1.0, 256)
+    columns = [np.interp(fraction, where, stops[:, channel]) for channel in range(3)]
+    made = np.ascontiguousarray(np.stack(columns, axis=1) * 255 + 0.5, dtype=np.uint8)
     made.setflags(write=False)
     return made
+
+
+def _folder() -> Path:
+    """pyqtgraph's tables. Only its files are needed: importing it would hold the first painted error for 200 ms."""
+    spec = find_spec("pyqtgraph")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError("pyqtgraph is not installed; its colour tables are needed")
+    return Path(spec.submodule_search_locations[0]) / "colors" / "maps"
+
+
+def _read(path: Path) -> NDArray[np.float64]:
+    """The rows of a table, (n, 3) 0..1; lines that begin with ";" and words after one are comments."""
+    lines = (line.split(";")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return np.array([[float(part) for part in line.split(",")[:3]] for line in lines if line.count(",") >= 2])
 
 
 @lru_cache(maxsize=8)

@@ -113,7 +113,7 @@ class HealthStrip(QWidget):
             self.tr("disk full in") if health.disk_seconds >= 0 else self.tr("disk free")
         )
         items["disk"].show_value(
-            duration(health.disk_seconds) if health.disk_seconds >= 0 else size(health.disk_free),
+            self._disk_words(health),
             "bad" if low else "",
         )
         items["synced"].words.setText(
@@ -135,6 +135,11 @@ class HealthStrip(QWidget):
         )
         self.setAccessibleDescription(self.description())
         self._fit()
+
+    def _disk_words(self, health: Health) -> str:
+        if health.disk_seconds >= 0:
+            return duration(health.disk_seconds)
+        return size(health.disk_free) if health.disk_free >= 0 else NONE
 
     def description(self) -> str:
         return ", ".join(item.accessibleName() for item in self._items.values())

@@ -81,9 +81,10 @@ class ModelCard(QWidget):
         """What looks at the picture now."""
         self._reset()
         spec = info.input
-        self._title.setText(
-            self.tr("{0} · {1} · {2} px · {3} f").format(info.family, info.variant, spec.size, spec.frames)
-        )
+        said = [info.family, info.variant]
+        for words in (self.tr("{0} px").format(spec.size), self.tr("{0} f").format(spec.frames)):
+            said += [words] if words not in info.variant else []  # some variants are named by it
+        self._title.setText(" · ".join(said))
         self._identity.set_whole(
             self.tr("{0} · sha256 {1}").format(_file_name(info.path), short_hash(info.sha256))
         )

@@ -10,13 +10,14 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QPointF, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QGridLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from jepa_core.types import Inspection
 from widgets.parts import heading, label
 from widgets.theme import Theme, current, follow
+from widgets.timeline import polygon
 from widgets.words import number
 
 SPARK_NS = 30_000_000_000
@@ -44,7 +45,7 @@ class Sparkline(QWidget):
         super().__init__()
         self._points: NDArray[np.float64] = np.empty((0, 2))
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setMinimumWidth(24)
+        self.setMinimumWidth(48)
 
     def sizeHint(self) -> QSize:
         return QSize(current().px(90), current().px(20))
@@ -72,7 +73,7 @@ class Sparkline(QWidget):
         low, high = float(y.min()), float(y.max())
         span = max(high - low, abs(high) * 0.2, 1e-9)
         y = self.height() - 2 - (y - low) / span * (self.height() - 4)
-        painter.drawPolyline(QPolygonF([QPointF(a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True)]))
+        painter.drawPolyline(polygon(np.stack([x, y], axis=1)))
         painter.end()
 
 
@@ -88,7 +89,9 @@ class SignalTable(QWidget):
         self._empty = label(
             self.tr("No signals yet: they come with the first look of a checkpoint."), "dim", wrap=True
         )
-        self._note = label(self.tr("Percentiles need a calibration; none is loaded."), "small", wrap=True)
+        self._note = label(
+            self.tr("Not calibrated: percentiles need a calibration, none is loaded."), "small", wrap=True
+        )
         self._grid = QGridLayout()
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setColumnStretch(1, 1)
@@ -139,9 +142,8 @@ class SignalTable(QWidget):
         track = self._tracks.get(name)
         words.setText(number(value))  # type: ignore[attr-defined]
         percentile = self._percentiles.get(name)
-        rank.setText(  # type: ignore[attr-defined]
-            f"p{percentile:.3g}" if percentile is not None else self.tr("not calibrated")
-        )
+        rank.setText(f"p{percentile:.3g}" if percentile is not None else "")  # type: ignore[attr-defined]
+        rank.setVisible(percentile is not None)
         words.setToolTip(f"{value:.6g} {getattr(track, 'unit', '')}".strip())
         spark.show_track(track, now_ns)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+from shiboken6 import VoidPtr
 
 from widgets.marks import draw_mark, mark_of, word_of
 from widgets.theme import Theme, current, follow
@@ -179,6 +180,8 @@ class Timeline(QWidget):
             start = self._origin_ns if self._origin_ns is not None else self._now_ns - SECOND
             return (start, max(self._now_ns, start + SECOND))
         width = int(self._seconds * SECOND)
+        if self._origin_ns is not None and self._now_ns - self._origin_ns < width:
+            return (self._origin_ns, self._origin_ns + width)  # not full yet: it grows from the left
         end = self._now_ns - self._back_ns + width // 50  # a little room right of the newest point
         return (end - width, end)
 
@@ -337,7 +340,7 @@ class Timeline(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(theme.color("signal"), 1.4 * theme.zoom))
         for part in _unbroken(points):
-            painter.drawPolyline(QPolygonF([QPointF(px, py) for px, py in part.tolist()]))
+            painter.drawPolyline(polygon(part))
         painter.restore()
         painter.setFont(theme.font("small", mono=True))
         painter.setPen(theme.color("dim"))
@@ -472,6 +475,17 @@ def _round_up(value: float) -> float:
     value *= 1.08
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= value)
+
+
+def polygon(points: NDArray[np.float64]) -> QPolygonF:
+    """(n, 2) widget pixels as a QPolygonF, written into its memory at once: a loop over points would take longer
+    than painting them."""
+    made = QPolygonF()
+    made.resize(len(points))
+    if len(points):
+        memory = VoidPtr(made.data(), len(points) * 16, True)
+        np.frombuffer(memory, dtype=np.float64).reshape(-1, 2)[:] = points
+    return made
 
 
 def _unbroken(points: NDArray[np.float64]) -> list[NDArray[np.float64]]:

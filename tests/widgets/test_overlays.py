@@ -30,7 +30,9 @@ def test_golden_colours_of_the_error_scale() -> None:
     assert colored[0, 1].tolist() == [*table("inferno")[127].tolist(), 198]
     assert colored[0, 2].tolist() == [*table("inferno")[255].tolist(), 199]
     assert colored[0, 3].tolist() == [0, 0, 0, 0]  # nothing was predicted
-    assert colored[0, 4].tolist() == colored[0, 2].tolist()  # above the scale: last colour, hatched by the overlay
+    assert (
+        colored[0, 4].tolist() == colored[0, 2].tolist()
+    )  # above the scale: last colour, hatched by the overlay
 
 
 def test_alpha_and_lightness_only_rise() -> None:
@@ -91,7 +93,12 @@ def test_error_shows_the_newest_step_that_has_values(qapp) -> None:
 def test_strongest_place_is_told_in_words() -> None:
     look = make_inspection(rule="future")
     error = np.zeros(look.layout.shape, np.float32)
-    for place, words in (((0, 0), "upper left"), ((8, 8), "centre"), ((15, 15), "lower right"), ((8, 0), "left")):
+    for place, words in (
+        ((0, 0), "upper left"),
+        ((8, 8), "centre"),
+        ((15, 15), "lower right"),
+        ((8, 0), "left"),
+    ):
         error[:] = 0
         error[(-1, *place)] = 1
         assert strongest_words(replace(look, error=frozen(error.reshape(-1).copy()))) == words

@@ -67,7 +67,10 @@ def test_event_colours_differ_for_every_pair_of_eyes(eyes: str) -> None:
 
 
 def test_every_mark_has_its_own_shape_or_hollowness_and_word() -> None:
-    people = [MARKS[kind] for kind in ("near_miss", "override", "flag", "bookmark", "fault", "good", "review", "note")]
+    people = [
+        MARKS[kind]
+        for kind in ("near_miss", "override", "flag", "bookmark", "fault", "good", "review", "note")
+    ]
     assert len({(mark.shape, mark.is_hollow) for mark in people}) == len(people)
     assert len({mark.word for mark in people}) == len(people)
 

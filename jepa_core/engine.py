@@ -107,7 +107,7 @@ class Engine:
     def release(self) -> None:
         """Let go of the model and its device memory. The engine cannot look any more."""
         self._model = None
-        if torch.cuda.is_initialized():
+        if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
     # --- looks -----------------------------------------------------------------------------------------------------

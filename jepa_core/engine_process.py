@@ -9,6 +9,7 @@ hosts the engine on threads of this process, for headless runs and tests. Import
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import multiprocessing
 import os
@@ -372,8 +373,11 @@ def engine_main(pipe: Connection, loader: str, beat_s: float) -> None:
 
     # A lost device stays lost to the process that lost it; the supervisor starts another one.
     host = EngineHost(reply, SystemClock(), loader=loader, on_device_lost=lambda: os._exit(EXIT_DEVICE_LOST))
-    threading.Thread(target=_beat_loop, args=(host, reply, beat_s), name="engine-beat", daemon=True).start()
     threading.Thread(target=_ingest_loop, args=(pipe, host, reply), name="engine-ingest", daemon=True).start()
+    # Now, not at the first load: mapping torch from a cold disk holds the interpreter lock for seconds, in which no
+    # beat could go out. Until the first beat the supervisor is patient.
+    importlib.import_module("jepa_core.engine")
+    threading.Thread(target=_beat_loop, args=(host, reply, beat_s), name="engine-beat", daemon=True).start()
     host.run()
     os._exit(0)  # nothing of ours needs an orderly end, and a driver's exit handlers may hang
 

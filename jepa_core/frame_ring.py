@@ -16,7 +16,7 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
@@ -194,7 +194,7 @@ class FrameRing:
 
 
 def _address_of(segment: SharedMemory) -> int:
-    return int(np.frombuffer(segment.buf, np.uint8, count=1).__array_interface__["data"][0])
+    return int(np.ndarray((1,), np.uint8, buffer=segment.buf).__array_interface__["data"][0])
 
 
 def _reserve(segment: SharedMemory, size: int) -> None:
@@ -229,5 +229,5 @@ def _attach(name: str) -> SharedMemory:
             resource_tracker.register = register
 
 
-def _leave_alone(name: str, rtype: str) -> None:
+def _leave_alone(name: Sized, rtype: str) -> None:
     """Stands in for resource_tracker.register while attaching."""

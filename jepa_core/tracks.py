@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,12 +20,15 @@ Window = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
 """t_ns of the first sample of each non-empty column, least and greatest value in it."""
 
 
-class _Growing:
+Number = TypeVar("Number", np.int64, np.float64)
+
+
+class _Growing(Generic[Number]):
     """An array that grows at its end. Filled cells are never written again, so old views stay right."""
 
-    def __init__(self, dtype: type[np.generic], filled: NDArray[np.generic] | None = None) -> None:
+    def __init__(self, dtype: type[Number], filled: NDArray[Number] | None = None) -> None:
         self.n = 0 if filled is None else len(filled)
-        self.cells = np.empty(max(256, self.n), dtype)
+        self.cells: NDArray[Number] = np.empty(max(256, self.n), dtype)
         if filled is not None:
             self.cells[: self.n] = filled
 
@@ -36,7 +40,7 @@ class _Growing:
         self.cells[self.n] = value
         self.n += 1
 
-    def view(self) -> NDArray[np.generic]:
+    def view(self) -> NDArray[Number]:
         return self.cells[: self.n]
 
 

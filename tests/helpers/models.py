@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
 import torch
@@ -37,6 +38,7 @@ class ScriptedModel:
         fail_at: int = -1,
         crash_at: int = -1,
         before: Callable[[], None] | None = None,
+        path: str = "scripted:",
         size: int = 32,
         frames: int = 8,
         fps: float = 10.0,
@@ -52,7 +54,7 @@ class ScriptedModel:
             id="00000000scripted:float32",
             family="Scripted",
             variant="known answers",
-            path="scripted:",
+            path=path,
             sha256="0" * 64,
             input=spec,
             action=None,
@@ -72,8 +74,9 @@ class ScriptedModel:
     def encode(self, clip: Tensor) -> Tensor:
         """(B, C, T, H, W) → (B, N, D): the mean level of each token's time step."""
         steps, h, w = self.grid(clip.shape[2])
-        level = clip.float().unflatten(2, (steps, -1)).mean((1, 3, 4, 5))  # (B, steps)
-        return level.repeat_interleave(h * w, 1)[..., None].expand(-1, -1, D)
+        parts = clip.float().mean((1, 3, 4)).chunk(steps, dim=1)  # each (B, tubelet)
+        level = torch.stack([part.mean(1) for part in parts], 1)  # (B, steps)
+        return level.repeat_interleave(h * w, 1)[..., None].repeat(1, 1, D)  # (B, N, D)
 
     def predict(self, clip: Tensor, masks: MaskSet) -> Prediction:
         look, self.looks = self.looks, self.looks + 1
@@ -110,7 +113,7 @@ def load_scripted(order: LoadCheckpoint, progress: Progress, cancel: CancelToken
     """A loader for EngineProcess and LocalEngine. Options after the "?" are ScriptedModel's, and
     refuse=1 (a refused file), slow=1 (waits until cancelled), die=1 (killed while loading)."""
     _, _, query = order.path.partition("?")
-    options = {key: float(value) for key, value in parse_qsl(query)}
+    options: dict[str, Any] = {key: float(value) for key, value in parse_qsl(query)}
     progress(0.5, "reading the script")
     if options.pop("refuse", 0):
         raise KeysDiffer("scripted: keys differ", report=LoadReport(order.path, "Scripted", "", matched=0))
@@ -120,5 +123,7 @@ def load_scripted(order: LoadCheckpoint, progress: Progress, cancel: CancelToken
         while not cancel.wait(60.0):
             progress(0.6, "waiting")
     cancel.check()
-    names = {"size", "frames", "tubelet", "nan_at", "fail_at", "crash_at"}
-    return ScriptedModel(**{key: int(value) if key in names else value for key, value in options.items()})
+    numbers: dict[str, Any] = {
+        key: value if key in ("delay_ms", "fps") else int(value) for key, value in options.items()
+    }
+    return ScriptedModel(path=order.path, **numbers)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sessions.recorder import Recorder
 
 RING_BYTES = 256 << 20  # upper bound of the shared memory one source may take
+CORRUPT = 1  # flag of session-format 4.3
 LOSSLESS_BACKLOG = 32 << 20  # bytes the recorder may lag behind before a lossless source waits for it
 
 
@@ -113,7 +114,7 @@ class Intake:
         if is_jump:
             self._engine.reset_clip()
         if tap is not None:
-            self._record(tap, frame, encoded)
+            self._record(tap, frame, encoded, grab.is_corrupt)
         self._on_frame(frame)
         self._shown.put(frame)
         if self._info is not None and self._info.kind == "session":
@@ -158,9 +159,10 @@ class Intake:
             source=self._info.name,
             action=grab.action,
             state=grab.state,
+            is_gap=grab.is_gap,
         )
 
-    def _record(self, tap: RecordingTap, frame: Frame, encoded: bytes) -> None:
+    def _record(self, tap: RecordingTap, frame: Frame, encoded: bytes, is_corrupt: bool) -> None:
         from sessions.recorder import FrameRow
 
         if self.every_frame:
@@ -176,7 +178,7 @@ class Intake:
                 pts_ns=frame.pts_ns,
                 encoded=encoded,
                 decoded_crc32=codec.crc32_of(frame.rgb),
-                flags=0,
+                flags=CORRUPT if is_corrupt else 0,
             )
         )
 

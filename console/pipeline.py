@@ -14,6 +14,7 @@ from pathlib import Path
 from console import recompute
 from console.checkpoints import Checkpoints
 from console.config import Config
+from console.disk_watch import DiskWatch
 from console.intake import FrameNumbers, Intake, RecordingTap
 from console.notices import (
     Faulted,
@@ -71,6 +72,7 @@ class Pipeline:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pipeline-worker")
         self._jpeg_quality = config.recording.jpeg_quality
         self._vitals = Vitals(self.clock)
+        self._disk = DiskWatch(config.recording.path, self._worker, self.clock)
         self.recording = Recording(clock=self.clock, worker=self._worker, say=self._say, config=config)
         self._checkpoints = Checkpoints(
             config,
@@ -386,7 +388,9 @@ class Pipeline:
         """Cheap; sampled twice a second."""
         model_skipped = self._checkpoints.engine.skipped + self._intake.without_slot
         return self._vitals.health(
-            skipped={"shown": self.shown.skipped, "model": model_skipped}, recorder=self.recording.status()
+            skipped={"shown": self.shown.skipped, "model": model_skipped},
+            recorder=self.recording.status(),
+            disk_free=self._disk.free_bytes(),
         )
 
     # --- the end ------------------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def live(arguments: Namespace) -> int:
         screen="live",
         source=arguments.source,
         checkpoint=arguments.checkpoint,
-        record=arguments.record,
+        record_directory=str(arguments.record) if arguments.record is not None else None,
         every_frame=arguments.every_frame,
         seconds=arguments.seconds,
     )
@@ -85,7 +85,7 @@ def _open_window(arguments: Namespace, config: Config, *, screen: str, **request
             screen=screen,
             checkpoint_config=getattr(arguments, "config", None),
             screenshot=getattr(arguments, "screenshot", None),
-            after=getattr(arguments, "after", 3.0),
+            after_s=getattr(arguments, "after", 3.0),
             size=_size(getattr(arguments, "size", None)),
             **request,  # type: ignore[arg-type]
         ),

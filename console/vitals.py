@@ -53,7 +53,7 @@ class Vitals:
         if self._latest_look is not None:
             self._ages["overlay"].note(now_ns - self._latest_look.t_ns)
 
-    def health(self, *, skipped: dict[str, int], recorder: RecorderStatus | None) -> Health:
+    def health(self, *, skipped: dict[str, int], recorder: RecorderStatus | None, disk_free: int) -> Health:
         now_ns = self._clock.now_ns()
         ages = {name: meter.percentiles() for name, meter in self._ages.items()}
         return Health(
@@ -62,7 +62,7 @@ class Vitals:
             skipped=skipped,
             gaps=recorder.gaps if recorder is not None else 0,
             queue_bytes=recorder.queue_bytes if recorder is not None else 0,
-            disk_free=recorder.disk_free if recorder is not None else -1,
+            disk_free=recorder.disk_free if recorder is not None else disk_free,
             device_bytes=self.device_bytes,
             seq=self._newest.seq if self._newest is not None else -1,
             synced_age_ns=recorder.synced_age_ns if recorder is not None else -1,

@@ -54,6 +54,7 @@ class Frame:
     source: str  # "camera:0", "video:clip.mp4", "session:…", "world:cell"
     action: NDArray[np.float32] | None = None  # (A,), the action leaving this frame, ActionSpec units
     state: NDArray[np.float32] | None = None  # (P,), proprioception at this frame
+    is_gap: bool = False  # a recorded row whose pixels were not kept: rgb is plain grey, not a picture
 
     @property
     def media_ns(self) -> int:

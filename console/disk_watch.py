@@ -4,11 +4,11 @@ the window that asks."""
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Executor
 from pathlib import Path
 
 import psutil
 
+from console.worker import Worker
 from jepa_core.clock import Clock
 
 LOOK_EVERY_NS = 5_000_000_000
@@ -17,7 +17,7 @@ LOOK_EVERY_NS = 5_000_000_000
 class DiskWatch:
     """Remembers the last answer; asks again, on the worker, when it is older than five seconds."""
 
-    def __init__(self, folder: Path, worker: Executor, clock: Clock) -> None:
+    def __init__(self, folder: Path, worker: Worker, clock: Clock) -> None:
         self._folder = folder
         self._worker = worker
         self._clock = clock

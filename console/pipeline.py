@@ -8,7 +8,6 @@ thread and must not block.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from console import recompute
@@ -27,6 +26,7 @@ from console.notices import (
 )
 from console.recording import Recording, Scene
 from console.vitals import Vitals
+from console.worker import Worker
 from jepa_core.clock import CancelToken, Clock, SystemClock
 from jepa_core.errors import ConsoleError, RequestError
 from jepa_core.lanes import LatestSlot
@@ -69,7 +69,7 @@ class Pipeline:
         self.source_info: SourceInfo | None = None
         self.clock = clock or SystemClock()
         self._listeners: list[Listener] = []
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pipeline-worker")
+        self._worker = Worker(on_fault=lambda error: self._say(Faulted(error)))
         self._jpeg_quality = config.recording.jpeg_quality
         self._vitals = Vitals(self.clock)
         self._disk = DiskWatch(config.recording.path, self._worker, self.clock)
@@ -399,5 +399,5 @@ class Pipeline:
         """Close the source, end the journal and fold it, stop the engine. In this order, so that nothing is lost."""
         self.close_source()
         self.stop_recording("operator")
-        self._worker.shutdown(wait=True)
+        self._worker.stop()
         self._checkpoints.stop(deadline_s)

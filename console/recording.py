@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from console.notices import (
     RecordingStopped,
     Recovered,
 )
+from console.worker import Worker
 from jepa_core.clock import CancelToken, Clock
 from jepa_core.errors import ConsoleError
 from jepa_core.messages import EngineOptions
@@ -48,7 +48,7 @@ class Recording:
     """One person's record of one run: at most one journal open at a time."""
 
     def __init__(
-        self, *, clock: Clock, worker: Executor, say: Callable[[Notice], None], config: Config
+        self, *, clock: Clock, worker: Worker, say: Callable[[Notice], None], config: Config
     ) -> None:
         self._clock = clock
         self._worker = worker

@@ -40,7 +40,7 @@ def decode(text: bytes | str) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        return json.loads(text, object_pairs_hook=_object, parse_int=_whole, parse_constant=_refuse)
+        return json.loads(text, object_pairs_hook=_object, parse_int=_whole, parse_float=_finite, parse_constant=_refuse)
     except RecursionError as error:
         raise NotCanonical("nested too deeply") from error
     except ValueError as error:
@@ -161,6 +161,10 @@ def _is_whole(text: str) -> bool:
 def _whole(text: str) -> int | float:
     if len(text) <= 17 and abs(number := int(text)) <= LARGEST_EXACT:
         return number
+    return _finite(text)
+
+
+def _finite(text: str) -> float:
     as_float = float(text)
     if not math.isfinite(as_float):
         raise ValueError(f"{text[:20]}… is too large a number")

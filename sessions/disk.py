@@ -91,11 +91,9 @@ class Disk:
     def reserve(self, path: Path, n_bytes: int) -> None:
         """A file that really occupies `n_bytes`, to be removed when the disk is full."""
         self.remove(path)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o644)
+        fd = self.create(path)
         try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(fd, 0, n_bytes)
-            else:
+            if not _allocate(fd, n_bytes):
                 block = bytes(1 << 20)
                 for start in range(0, n_bytes, len(block)):
                     self.write(fd, block[: n_bytes - start])
@@ -130,3 +128,16 @@ def is_in_use(path: Path, disk: Disk | None = None) -> bool:
         return not (disk or Disk()).lock(fd)
     finally:
         os.close(fd)
+
+
+def _allocate(fd: int, n_bytes: int) -> bool:
+    """Ask the file system for the space at once; False where it cannot do that."""
+    if not hasattr(os, "posix_fallocate"):
+        return False
+    try:
+        os.posix_fallocate(fd, 0, n_bytes)
+    except OSError as error:
+        if is_full(error):
+            raise
+        return False  # some network and copy-on-write file systems refuse; written zeros do the same
+    return True

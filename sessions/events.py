@@ -258,10 +258,12 @@ def resolve(events: Iterable[Event]) -> list[Resolved]:
 
 
 def _root(event: Event, known: Mapping[str, Event]) -> Event:
-    seen = {event.id}
-    while (older := known.get(str(event.payload.get("supersedes", "")))) is not None and older.id not in seen:
-        seen.add(older.id)
-        event = older
+    """Follow `supersedes` to the first event; in a circle (a broken file) the oldest of it stands for all."""
+    seen = {event.id: event}
+    while (older := known.get(str(event.payload.get("supersedes", "")))) is not None:
+        if older.id in seen:
+            return min(seen.values(), key=lambda item: (item.t_ns, item.id))
+        seen[older.id] = event = older
     return event
 
 

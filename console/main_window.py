@@ -160,7 +160,7 @@ class MainWindow(QMainWindow):
 
     def cancel(self) -> None:
         """Esc: the nearest thing that runs."""
-        if self.look.cancel_region_tool():
+        if self.look.cancel_region_tool() or self.records.close_question():
             return
         if self.models.is_loading:
             self.models.cancel()

@@ -150,13 +150,24 @@ class Docks(QObject):
         First the timeline runs under the column, as in a tall window; then the column takes the whole height; then,
         in the default layout, two of its panels share a place.
         """
+        self._settle(may_relax=True)
+
+    def _content_changed(self) -> None:
+        """A panel wants another height: make room, but do not take the room away again until the window changes."""
+        self._settle(may_relax=False)
+
+    def _settle(self, *, may_relax: bool) -> None:
         needs_height, needs_tabs = self._left_needs()
+        if not may_relax:
+            is_whole = self._window.corner(Qt.Corner.BottomLeftCorner) == Qt.DockWidgetArea.LeftDockWidgetArea
+            needs_height, needs_tabs = needs_height or is_whole, needs_tabs or self._has_tabs
         area = (
             Qt.DockWidgetArea.LeftDockWidgetArea if needs_height else Qt.DockWidgetArea.BottomDockWidgetArea
         )
         if self._window.corner(Qt.Corner.BottomLeftCorner) != area:
             self._window.setCorner(Qt.Corner.BottomLeftCorner, area)
         if self._is_default and needs_tabs != self._has_tabs:
+            self._has_tabs = needs_tabs
             self.place()
         self._fit_soon()
 
@@ -184,7 +195,6 @@ class Docks(QObject):
             self._window.removeDockWidget(dock)
             self._window.addDockWidget(AREAS[PANELS[name].area], dock, Qt.Orientation.Vertical)
         self.refresh()
-        self._has_tabs = self._left_needs()[1]
         if self._has_tabs:
             self._window.tabifyDockWidget(self.docks["layers"], self.docks["scale"])
             self.docks["layers"].raise_()
@@ -232,7 +242,7 @@ class Docks(QObject):
         is_side = row.area in WIDTHS
         if is_side and row.id not in GROWS:
             column = Column(panel, takes_rest=row.id in LAST)
-            column.contentChanged.connect(self._fit_soon)
+            column.contentChanged.connect(self._content_changed, Qt.ConnectionType.QueuedConnection)
             dock.setWidget(column)
         else:
             dock.setWidget(panel)

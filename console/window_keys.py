@@ -7,6 +7,8 @@ Knows keys, not pipelines.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
@@ -57,6 +59,7 @@ class KeyRouter(QObject):
         self.can_override = False
         self.can_record = False
         self.is_recording = False
+        self.take_digit: Callable[[int], bool] = _nobody  # True when an open question took it
         self._is_overriding = False
         self._is_stopping = False
         self._hold = QTimer(self)
@@ -104,6 +107,9 @@ class KeyRouter(QObject):
         if event.key() == Qt.Key.Key_Escape and event.modifiers() == _BARE and not event.isAutoRepeat():
             self.cancelPressed.emit()
             return True
+        is_plain = not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        if is_plain and Qt.Key.Key_0 <= event.key() <= Qt.Key.Key_9 and not is_typing():
+            return not event.isAutoRepeat() and self.take_digit(event.key() - int(Qt.Key.Key_0))
         return False
 
     def _record_pressed(self) -> None:
@@ -156,6 +162,10 @@ class KeyRouter(QObject):
             return False
         active = QApplication.activeWindow()
         return active is not None and (active is self._window or self._window.isAncestorOf(active))
+
+
+def _nobody(_digit: int) -> bool:
+    return False
 
 
 def is_typing() -> bool:

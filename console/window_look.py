@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from PySide6.QtCore import QCoreApplication, QObject
+from PySide6.QtCore import QCoreApplication, QObject, Qt
 from PySide6.QtGui import QGuiApplication, QPixmap
 from PySide6.QtWidgets import QApplication, QDialog, QMainWindow, QMessageBox
 
@@ -164,7 +164,8 @@ class Look(QObject):
             ]
         )
         palette.commandChosen.connect(self._run)
-        palette.open_fresh()
+        palette.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        palette.open()
 
     def show_shortcuts(self) -> None:
         sheet = ShortcutSheet(self._desk.window)
@@ -178,6 +179,7 @@ class Look(QObject):
                 if keys_text(row) and self._desk.state.role in row.roles
             ]
         )  # fmt: skip
+        sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         sheet.show()
 
     def show_about(self) -> None:

@@ -44,6 +44,7 @@ class Records(QObject):
         self._bar.nearMissPressed.connect(self._near_miss_at_time)
         self._bar.reasonChosen.connect(self._reason)
         self._bar.severityChosen.connect(self._severity)
+        keys.take_digit = self._bar.choose_digit
         bridge = desk.bridge
         bridge.on_notice(RecordingStarted, "recording", self._started)
         bridge.on_notice(RecordingStopped, "recording", self._stopped)
@@ -181,6 +182,12 @@ class Records(QObject):
 
     def _severity(self, event_id: str, severity: int) -> None:
         self._desk.pipeline.amend(event_id, severity_potential=int(severity))
+
+    def close_question(self) -> bool:
+        """Esc: the record keeps "not given". True if one was open."""
+        is_open = self._bar.asking is not None
+        self._bar.close_question()
+        return is_open
 
     # what is shown
 

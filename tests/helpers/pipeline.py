@@ -111,7 +111,9 @@ class ScriptedPipeline:
         if rgb is None:
             rgb = np.full((info.height, info.width, 3), (40, 70, 100), np.uint8)
             rgb[:, : 10 + seq % 200] = (180, 120, 60)
-        frame = Frame(seq, seq if index < 0 else index, t_ns, t_ns, 0, seq * SECOND_NS // 30, frozen(rgb), info.name)
+        frame = Frame(
+            seq, seq if index < 0 else index, t_ns, t_ns, 0, seq * SECOND_NS // 30, frozen(rgb), info.name
+        )
         self.shown.put(frame)
         return frame
 
@@ -124,7 +126,9 @@ class ScriptedPipeline:
         side = float(min(height, width))
         layout = TokenLayout("grid", (4, 8, 8), 2, ((width - side) / 2, (height - side) / 2, side, side))
         masks = MaskSet(
-            frozen(np.arange(first, dtype=np.int32)), (frozen(np.arange(first, n, dtype=np.int32)),), frame.seq
+            frozen(np.arange(first, dtype=np.int32)),
+            (frozen(np.arange(first, n, dtype=np.int32)),),
+            frame.seq,
         )
         look = Inspection(
             seq=frame.seq, t_ns=frame.t_ns, clip=tuple(range(max(frame.seq - 7, 0), frame.seq + 1)), layout=layout,
@@ -209,7 +213,11 @@ class ScriptedPipeline:
         self.is_recording = False
         self.say(notices.FoldProgress(0.5))
         journal = Path("/recordings/s.wmj")
-        self.say(notices.RecordingStopped(journal, journal.with_suffix(".h5"), {"frames": 10, "events": 1, "gaps": 0}))
+        self.say(
+            notices.RecordingStopped(
+                journal, journal.with_suffix(".h5"), {"frames": 10, "events": 1, "gaps": 0}
+            )
+        )
 
     def recover(self, journal: str) -> None:
         self.calls.append(("recover", journal))
@@ -263,5 +271,3 @@ class ScriptedPipeline:
         self.events.append(event)
         self.say(notices.EventMade(event, self.is_recording))
         return event
-
-

@@ -1,0 +1,124 @@
+"""Opening things: what a path is, dropping it on the window, recents, checkpoints and their refusal."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+
+from console import notices
+from console.window_files import kind_of
+from jepa_core.errors import KeysDiffer
+from tests.helpers.pipeline import make_report, make_source
+from tests.helpers.window import open_window, watch
+
+
+@pytest.fixture
+def opened(qtbot, tmp_path):
+    with open_window(qtbot, tmp_path) as pair:
+        yield pair
+
+
+def drop(window, *paths):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(QPoint(9, 9), Qt.DropAction.CopyAction, data, buttons, keys)
+    window.dragEnterEvent(enter)
+    assert enter.isAccepted()
+    window.dropEvent(QDropEvent(QPointF(9, 9), Qt.DropAction.CopyAction, data, buttons, keys))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("clip.mp4", "source"), ("s.h5", "session"), ("s.wmj", "session"), ("vitl.pt", "checkpoint"),
+        ("model.safetensors", "checkpoint"), ("world:cell?seed=1", "source"), ("session:/x", "session"),
+    ],
+)  # fmt: skip
+def test_a_path_is_known_by_its_name(name, kind):
+    assert kind_of(name) == kind
+
+
+def test_a_folder_with_a_config_is_a_checkpoint_and_without_one_a_source(tmp_path):
+    assert kind_of(str(tmp_path)) == "source"
+    (tmp_path / "config.json").write_text("{}")
+    assert kind_of(str(tmp_path)) == "checkpoint"
+
+
+def test_a_dropped_video_is_opened(qtbot, opened):
+    window, pipeline = opened
+
+    drop(window, "/clips/a.mp4")
+
+    assert pipeline.asked("open_source")[0][1] == "/clips/a.mp4"
+    assert window.state.screen == "live"
+
+
+def test_a_checkpoint_and_a_video_may_be_dropped_together(qtbot, opened):
+    window, pipeline = opened
+
+    drop(window, "/clips/a.mp4", "/models/vitl.pt")
+
+    assert pipeline.asked("load_checkpoint") == [("load_checkpoint", "/models/vitl.pt", None)]
+    assert pipeline.asked("open_source")[0][1] == "/clips/a.mp4"
+
+
+def test_what_was_open_is_remembered(qtbot, opened):
+    window, pipeline = opened
+    window.files.open("/clips/a.mp4")
+    pipeline.script_source(make_source("video"))
+    pipeline.script_checkpoint()
+    qtbot.waitUntil(lambda: window.state.checkpoint is not None)
+
+    assert [row.uri for row in window.desk.settings.recents()] == ["/models/vitl.pt", "/clips/a.mp4"]
+
+
+def test_a_refused_checkpoint_says_why_and_keeps_its_report(qtbot, opened):
+    window, pipeline = opened
+    watch(qtbot, window, pipeline)
+    report = make_report(matched=300, missing=("predictor.blocks.12.norm1.weight",))
+    error = KeysDiffer(
+        "12 of 24 predictor blocks are missing from this file.", "Choose the 12-block config.", report=report
+    )
+
+    pipeline.say(notices.CheckpointRefused("/models/x.pt", error))
+    qtbot.waitUntil(lambda: "keys_differ" in window.desk.banner.codes())
+
+    assert window.state.checkpoint is None
+    assert window.commands["report"].isEnabled()
+    pipeline.script_checkpoint()
+    qtbot.waitUntil(lambda: window.desk.banner.codes() == ())
+
+
+def test_loading_can_be_cancelled_from_its_card(qtbot, opened):
+    window, pipeline = opened
+    watch(qtbot, window, pipeline)
+    window.models.load("/models/big.pt")
+    qtbot.waitUntil(lambda: window.desk.progress.keys == ("load",))
+
+    window.desk.progress._cards["load"].cancelRequested.emit()
+    qtbot.waitUntil(lambda: window.desk.progress.keys == ())
+
+    assert pipeline.asked("cancel_load") == [("cancel_load",)]
+
+
+def test_a_lost_engine_is_said_and_cleared_when_it_is_back(qtbot, opened):
+    window, pipeline = opened
+    watch(qtbot, window, pipeline)
+
+    pipeline.say(notices.EngineLost("killed by signal 9"))
+    qtbot.waitUntil(lambda: "device_lost" in window.desk.banner.codes())
+    pipeline.say(notices.EngineRestored(3.2))
+    qtbot.waitUntil(lambda: window.desk.banner.codes() == ())
+
+
+def test_a_drawn_region_becomes_the_mask(qtbot, opened):
+    window, pipeline = opened
+    watch(qtbot, window, pipeline)
+
+    window.panels["picture"].regionDrawn.emit((10.0, 20.0, 100.0, 80.0))
+    qtbot.waitUntil(lambda: bool(pipeline.asked("set_mask")))
+
+    rule = pipeline.asked("set_mask")[0][1]
+    assert (rule.kind, rule.region) == ("region", (10.0, 20.0, 100.0, 80.0))

@@ -68,7 +68,7 @@ class Sparkline(QWidget):
         theme = current()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(theme.color("signal"), 1.2 * theme.zoom))
+        painter.setPen(QPen(theme.color("signal"), 1))  # 1 px is Qt's fast path
         x, y = self._points[:, 0] * self.width(), self._points[:, 1]
         low, high = float(y.min()), float(y.max())
         span = max(high - low, abs(high) * 0.2, 1e-9)

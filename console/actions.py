@@ -120,7 +120,8 @@ def keys_text(row: Command) -> str:
     """The keys as a person reads them."""
     if row.id == "record_stop":
         return QCoreApplication.translate("actions", HELD_TO_STOP)
-    return ", ".join(QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in row.keys)
+    written = (QKeySequence(key).toString(QKeySequence.SequenceFormat.NativeText) for key in row.keys)
+    return ", ".join(text.replace("Left", "←").replace("Right", "→") for text in written)
 
 
 def is_bare(key: str) -> bool:

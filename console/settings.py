@@ -40,6 +40,9 @@ class Settings:
     def layout(self, role: str) -> QByteArray | None:
         return self._bytes(f"layout/{role}")
 
+    def save_geometry(self, geometry: QByteArray) -> None:
+        self._store.setValue("window/geometry", geometry)
+
     def save_layout(self, role: str, geometry: QByteArray, state: QByteArray) -> None:
         self._store.setValue("window/geometry", geometry)
         self._store.setValue(f"layout/{role}", state)

@@ -129,6 +129,7 @@ class Docks(QObject):
         self._fit.setInterval(0)
         self._fit.timeout.connect(self.resize_docks)
         self._is_default, self._has_tabs = True, False
+        self._default: tuple[object, ...] = ()
         self.docks: dict[str, QDockWidget] = {
             row.id: self._dock(row, panels[row.id]) for row in PANELS.values() if row.area in AREAS
         }
@@ -166,6 +167,7 @@ class Docks(QObject):
         )
         if self._window.corner(Qt.Corner.BottomLeftCorner) != area:
             self._window.setCorner(Qt.Corner.BottomLeftCorner, area)
+        self._notice_changes()
         if self._is_default and needs_tabs != self._has_tabs:
             self._has_tabs = needs_tabs
             self.place()
@@ -190,6 +192,7 @@ class Docks(QObject):
     def place(self) -> None:
         """The default layout: every dock in its area, in the order of PANELS."""
         self._is_default = True
+        self._default = ()
         for name, dock in self.docks.items():
             dock.setFloating(False)
             self._window.removeDockWidget(dock)
@@ -211,8 +214,12 @@ class Docks(QObject):
         return is_restored
 
     def save(self) -> None:
-        """Keep it for this role. The start screen hides the docks, so nothing is kept from there."""
-        if self._state.screen != "start":
+        """Keep it for this role. The start screen hides the docks, so nothing is kept from there; nor is a default
+        layout that nobody touched, so that it goes on adapting to the window."""
+        self._notice_changes()
+        if self._is_default:
+            self._settings.save_geometry(self._window.saveGeometry())
+        elif self._state.screen != "start":
             state: QByteArray = self._window.saveState(LAYOUT_VERSION)
             self._settings.save_layout(self._role, self._window.saveGeometry(), state)
 
@@ -256,19 +263,20 @@ class Docks(QObject):
     def resize_docks(self) -> None:
         """Side columns as wide as they should be, each panel as high as its content; what is left goes to the last."""
         theme = current()
+        if not self._is_default:
+            return
         for area, width in WIDTHS.items():
             docks = [
                 dock for name, dock in self.docks.items() if PANELS[name].area == area and dock.isVisible()
             ]
             if not docks:
                 continue
-            if self._is_default:
-                share = 1.0 if self._window.width() >= theme.px(1500) else 0.92
-                least = max(dock.minimumSizeHint().width() for dock in docks)
-                self._window.resizeDocks(
-                    docks[:1], [max(theme.px(width * share), least)], Qt.Orientation.Horizontal
-                )
+            share = 1.0 if self._window.width() >= theme.px(1500) else 0.92
+            least = max(dock.minimumSizeHint().width() for dock in docks)
+            columns = [max(theme.px(width * share), least)]
+            self._window.resizeDocks(docks[:1], columns, Qt.Orientation.Horizontal)
             self._window.resizeDocks(docks, self._heights(docks), Qt.Orientation.Vertical)
+        self._default = self._signature()
 
     def _heights(self, docks: list[QDockWidget]) -> list[int]:
         """What each dock of a column wants. What is left goes to the one that grows; what is missing is taken from
@@ -284,6 +292,23 @@ class Docks(QObject):
             highest = max(wanted, key=lambda dock: wanted[dock])
             wanted[highest] = max(wanted[highest] - (least - rest), current().px(90))
         return [wanted.get(dock, max(rest, dock.minimumSizeHint().height())) for dock in docks]
+
+    def _notice_changes(self) -> None:
+        """From the moment a person moves a panel the layout is theirs, and is not arranged any more."""
+        if self._is_default and self._default and self._signature() != self._default:
+            self._is_default = False
+
+    def _signature(self) -> tuple[object, ...]:
+        """Where the panels stand: area, floating, neighbours in the same place."""
+        return tuple(
+            (
+                name,
+                self._window.dockWidgetArea(dock),
+                dock.isFloating(),
+                tuple(sorted(other.objectName() for other in self._window.tabifiedDockWidgets(dock))),
+            )
+            for name, dock in self.docks.items()
+        )
 
     def _fit_soon(self, _value: object = None) -> None:
         if not self._fit.isActive():

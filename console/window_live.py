@@ -21,6 +21,7 @@ from console.notices import (
 )
 from console.window_desk import Desk
 from jepa_core.types import Frame, Inspection, SourceInfo
+from widgets.event_list import EventList
 from widgets.frame_view import FrameView
 from widgets.signal_table import SignalTable
 from widgets.source_card import SourceCard
@@ -39,6 +40,7 @@ class Live(QObject):
         self._desk = desk
         self._view = cast(FrameView, desk.panels["picture"])
         self._timeline = cast(Timeline, desk.panels["timeline"])
+        self._events = cast(EventList, desk.panels["events"])
         self._table = cast(SignalTable, desk.panels["signals"])
         self._bar = cast(TransportBar, desk.panels["transport"])
         self._card = cast(SourceCard, desk.panels["source"])
@@ -158,12 +160,16 @@ class Live(QObject):
             span = self._span(info)
             if span is not None:
                 self._timeline.set_span(*span)
+                self._timeline.set_origin(span[0])
+                self._events.set_origin(span[0])
             self._timeline.set_empty_text(
                 self.tr("This session has no recorded predictions. Recompute makes them.")
             )
         else:
             self._timeline.set_window(self._desk.config.look.timeline_seconds)
-            self._timeline.set_origin(self._desk.pipeline.clock.now_ns())
+            now_ns = self._desk.pipeline.clock.now_ns()
+            self._timeline.set_origin(now_ns)
+            self._events.set_origin(now_ns)
             self._timeline.set_empty_text(self.tr("The curve begins when a checkpoint looks at the source."))
 
     def _span(self, info: SourceInfo) -> tuple[int, int] | None:

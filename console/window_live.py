@@ -145,7 +145,12 @@ class Live(QObject):
         self._view.show_frame(None)
         self._view.show_inspection(None)
         self._view.set_title(self._title())
-        self._view.show_state("busy", self.tr("Waiting for the first frame of {0}.").format(info.name))
+        if info.kind == "session" and info.frames == 0:
+            self._view.show_state(
+                "empty", self.tr("No frame was recorded."), self.tr("What people and the console noted is in the list.")
+            )
+        else:
+            self._view.show_state("busy", self.tr("Waiting for the first frame."))
         self._bar.show_capabilities(info.is_seekable, info.is_live)
         self._show_tracks(info)
         self._show_source_state()

@@ -133,7 +133,10 @@ class Records(QObject):
             return
         self._is_overriding = False
         begun = self._last
-        self._last = self._desk.pipeline.override_end(t_ns, self._seq())
+        ended = self._desk.pipeline.override_end(t_ns, self._seq())
+        if ended is None:
+            return
+        self._last = ended
         self._show_last(self.tr("override, {0}").format(duration((t_ns - self._began_ns) / 1e9)))
         if begun is not None:
             self._bar.ask_reason(begun.id)

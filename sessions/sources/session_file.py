@@ -105,6 +105,7 @@ class SessionFile:
                 "recorded_source": recorded.name,
                 "recorded_kind": recorded.kind,
                 "problems": list(self._frames.problems),
+                **_span(self._frames.frame_t_ns),
             },
         )
 
@@ -157,6 +158,11 @@ class SessionFile:
         if self._frames is None:
             raise SourceError(f"{self.path.name} is not open.", "Open the source before reading from it.")
         return self._frames
+
+
+def _span(t_ns: NDArray[np.int64]) -> dict[str, int]:
+    """First and last moment of the recording, for a time line; nothing where no frame was recorded."""
+    return {"first_t_ns": int(t_ns[0]), "last_t_ns": int(t_ns[-1])} if len(t_ns) else {}
 
 
 def _rate(t_ns: NDArray[Any]) -> float:

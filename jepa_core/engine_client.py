@@ -123,6 +123,8 @@ class EngineClient(ABC):
         with self._changed:
             self._drop_waiting()
             self._ring = ring
+            for order in [order for order in self._orders if isinstance(order, AttachRing)]:
+                self._orders.remove(order)  # no frame was ever sent in it
             if ring is not None and self.uses_ring:
                 self._order(AttachRing(ring.name, ring.slots, ring.slot_bytes))
 

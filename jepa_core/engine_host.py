@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import gc
 import importlib
-import logging
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -43,8 +43,6 @@ from jepa_core.types import Frame
 
 if TYPE_CHECKING:
     from jepa_core.engine import Engine
-
-log = logging.getLogger(__name__)
 
 Loader = Callable[[LoadCheckpoint, Progress, CancelToken], JepaModel]
 
@@ -156,7 +154,9 @@ class EngineHost:
 
     def _take_frame(self, here: FrameHere, rgb: NDArray[np.uint8] | None) -> None:
         engine = self._engine
-        if engine is not None and rgb is not None:
+        if engine is not None and rgb is None:
+            self._report(DeviceError("The engine cannot see the pictures.", "Open the source again."))
+        elif engine is not None and rgb is not None:
             frame = Frame(
                 here.seq,
                 here.index,
@@ -239,8 +239,7 @@ class EngineHost:
         except Cancelled:
             self._unload()
             self._reply(LoadCancelled())
-        except Exception as failure:  # the thread's edge: a refused file must not end the engine
-            log.warning("checkpoint refused: %s", order.path, exc_info=failure)
+        except Exception as failure:  # noqa: BLE001 - the edge of the thread: a refused file must not end the engine
             self._unload()
             self._reply(Refused(_in_words(failure, order.path)))
         else:
@@ -273,27 +272,24 @@ class EngineHost:
         error = _in_words(failure, "")
         if error.code != self._last_fault:
             self._last_fault = error.code
-            log.warning("a look failed: %s", error, exc_info=failure)
             self._reply(EngineFault(error))
         if isinstance(error, DeviceLost) and self._on_device_lost is not None:
             self._on_device_lost()
 
 
 def _in_words(failure: Exception, path: str) -> ConsoleError:
+    """What a person is told; `detail` keeps the traceback for the log of the window's process, which is the only one."""
     if isinstance(failure, ConsoleError):
         return failure
-    if (
-        isinstance(failure, MemoryError)
-        or "out of memory" in str(failure)
-        or "DefaultCPUAllocator" in str(failure)
-    ):
+    detail = "".join(traceback.format_exception(failure))
+    if isinstance(failure, MemoryError):
         return OutOfMemory(
-            "There is not enough memory.", "Close other programs or use fewer clip frames.", repr(failure)
+            "There is not enough memory.", "Close other programs or use fewer clip frames.", detail
         )
     if isinstance(failure, OSError) and path:
         return CheckpointError(
-            f"{path} could not be read: {failure.strerror or failure}.", "Check the path.", repr(failure)
+            f"{path} could not be read: {failure.strerror or failure}.", "Check the path.", detail
         )
     if path:
-        return CheckpointError(f"{path} could not be loaded.", "The log has the details.", repr(failure))
-    return DeviceError("A look failed.", "The log has the details; the next look is tried.", repr(failure))
+        return CheckpointError(f"{path} could not be loaded.", "The log has the details.", detail)
+    return DeviceError("A look failed.", "The log has the details; the next look is tried.", detail)

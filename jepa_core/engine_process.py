@@ -390,22 +390,19 @@ def _ingest_loop(pipe: Connection, host: EngineHost, reply: Callable[[object], N
         except (EOFError, OSError):
             os._exit(0)  # the parent is gone, however it went; a look in progress is of no use to anyone
         if isinstance(message, AttachRing):
-            ring = _attach(message, reply)
+            ring = _attach(message)
         elif isinstance(message, FrameHere):
             _take_frame(message, ring, host, reply)
         else:
             host.handle(message)
 
 
-def _attach(message: AttachRing, reply: Callable[[object], None]) -> FrameRing | None:
+def _attach(message: AttachRing) -> FrameRing | None:
+    """None where the ring is gone already: its source was closed again. Only a frame in it would be a fault."""
     try:
         return FrameRing.attach(message.name, message.slots, message.slot_bytes)
-    except OSError as failure:
-        reply(
-            EngineFault(
-                DeviceLost("The engine cannot see the pictures.", "Open the source again.", repr(failure))
-            )
-        )
+    except OSError:
+        log.info("the ring %s is gone", message.name)
         return None
 
 

@@ -52,7 +52,7 @@ def surprise_top(look: EngineLook) -> float:
     values = _finite(look.l1)
     if not len(values):
         return math.nan
-    count = max(1, math.ceil(TOP_SHARE * len(values)))
+    count = max(1, round(TOP_SHARE * len(values)))  # as metrics.surprise_top
     return float(np.partition(values, len(values) - count)[-count:].mean(dtype=np.float64))
 
 

@@ -261,6 +261,10 @@ class FrameView(QWidget):
         """Height kept free above and below the picture for the chips."""
         return theme.px(40)
 
+    def picture_rect(self) -> QRectF:
+        """Where the picture lies in the view, logical pixels; the free room when there is none."""
+        return self._picture_rect(current())
+
     def _picture_rect(self, theme: Theme) -> QRectF:
         strip, side = self._strip(theme), theme.px(12)
         room = QRectF(self.rect()).adjusted(side, strip, -side, -strip)
@@ -311,8 +315,13 @@ class FrameView(QWidget):
             self._paint_look(painter, stage)
             self._paint_regions(painter, stage)
             strip = self._strip(theme)
-            self._paint_chip(painter, theme, self._header(), strip / 2, mono=True)
-            self._paint_chip(painter, theme, self._footer(), self.height() - strip / 2, mono=False)
+            header, footer = self._header(), self._footer()
+            frame_and_age = [piece for piece in header if piece[1] != "text"] if len(header) > 2 else []
+            short = header[: 2 if self._title else 1] + frame_and_age  # how stale it is never gives way
+            self._paint_chip(painter, theme, [header, short], strip / 2, mono=True)
+            self._paint_chip(
+                painter, theme, [footer, footer[:3], footer[:1]], self.height() - strip / 2, mono=False
+            )
         if self._notice.isVisible() and not self._image.isNull():
             painter.fillRect(self.rect(), theme.color("canvas", 0.6))
         painter.end()
@@ -420,25 +429,20 @@ class FrameView(QWidget):
         painter.drawLine(QLineF(rect.topLeft(), rect.bottomRight()))
 
     def _paint_chip(
-        self, painter: QPainter, theme: Theme, pieces: list[Piece], middle: float, *, mono: bool
+        self, painter: QPainter, theme: Theme, variants: list[list[Piece]], middle: float, *, mono: bool
     ) -> None:
-        """Words in a bordered box at the left edge; what does not fit is cut with an ellipsis."""
-        if not pieces:
-            return
+        """Words in a bordered box at the left edge: the first variant that fits, or the last one cut."""
         left, pad, height = theme.px(12), theme.px(9), theme.px(28)
         room = self.width() - 2 * left - 2 * pad
         spans: list[tuple[str, Piece, float]] = []
-        used = 0.0
-        for piece in pieces:
-            painter.setFont(theme.font("body", mono=mono, bold=piece[2]))
-            metrics = painter.fontMetrics()
-            text = metrics.elidedText(piece[0], Qt.TextElideMode.ElideRight, int(max(room - used, 0)) + 1)
-            width = float(metrics.horizontalAdvance(text))
-            spans.append((text, piece, width))
-            used += width
-            if text != piece[0]:
+        for pieces in variants:
+            spans = [(piece[0], piece, _width(painter, theme, piece, mono)) for piece in pieces]
+            if sum(width for _, _, width in spans) <= room:
                 break
-        box = QRectF(left, middle - height / 2, used + 2 * pad, height)
+        if not spans:
+            return
+        spans = _cut(painter, theme, spans, room, mono)
+        box = QRectF(left, middle - height / 2, sum(width for _, _, width in spans) + 2 * pad, height)
         painter.setPen(QPen(theme.color("line"), 1))
         painter.setBrush(theme.color("chip", 0.92))
         painter.drawRoundedRect(box, theme.px(5), theme.px(5))
@@ -483,6 +487,26 @@ class FrameView(QWidget):
             return None
         first, last = stage.to_frame(rect.topLeft()), stage.to_frame(rect.bottomRight())
         return (first.x(), first.y(), last.x() - first.x(), last.y() - first.y())
+
+
+def _width(painter: QPainter, theme: Theme, piece: Piece, mono: bool) -> float:
+    painter.setFont(theme.font("body", mono=mono, bold=piece[2]))
+    return float(painter.fontMetrics().horizontalAdvance(piece[0]))
+
+
+def _cut(
+    painter: QPainter, theme: Theme, spans: list[tuple[str, Piece, float]], room: float, mono: bool
+) -> list[tuple[str, Piece, float]]:
+    """As many pieces as there is room for, the last of them with an ellipsis."""
+    kept: list[tuple[str, Piece, float]] = []
+    for text, piece, width in spans:
+        if width > room:
+            painter.setFont(theme.font("body", mono=mono, bold=piece[2]))
+            text = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, int(max(room, 0)))
+            return [*kept, (text, piece, float(painter.fontMetrics().horizontalAdvance(text)))]
+        kept.append((text, piece, width))
+        room -= width
+    return kept
 
 
 def _dashed(painter: QPainter, stage: Stage, square: QRectF) -> None:

@@ -68,10 +68,11 @@ class ModelCard(QWidget):
         self._open.show()
 
     def show_loading(self, fraction: float, text: str = "") -> None:
-        """fraction 0..1, negative when it cannot be known."""
-        self._reset()
-        self._title.setText(self.tr("Loading checkpoint"))
+        """fraction 0..1, negative when it cannot be known. Called often while loading, so it touches little."""
         self._hint.setText(text)
+        if self._cancel.isHidden():
+            self._reset()
+            self._title.setText(self.tr("Loading checkpoint"))
         self._progress.setRange(0, 0 if fraction < 0 else 1000)
         self._progress.setValue(int(max(fraction, 0) * 1000))
         self._progress.show()

@@ -53,8 +53,9 @@ class HoldButton(QWidget):
     pressed = Signal()
     released = Signal()
 
-    def __init__(self, kind: str, words: str, keys: tuple[str, ...], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, kind: str, words: str, short: str, keys: tuple[str, ...]) -> None:
+        super().__init__()
+        self._short = short  # when the words do not fit
         self._kind, self._words, self._keys = kind, words, keys
         self._is_active, self._is_down = False, False
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -144,6 +145,8 @@ class HoldButton(QWidget):
         words = f"{style.glyph} {self._words}"
         if painter.fontMetrics().horizontalAdvance(words) > box.width() - theme.px(12):
             painter.setFont(theme.font("body", bold=True))
+        if painter.fontMetrics().horizontalAdvance(words) > box.width() - theme.px(8) and not self._is_active:
+            words = f"{style.glyph} {self._short}"
         words = painter.fontMetrics().elidedText(
             words, Qt.TextElideMode.ElideRight, int(box.width() - theme.px(8))
         )
@@ -187,8 +190,8 @@ class OverrideBar(QWidget):
         self._now_ns = now_ns
         self._held_since: int | None = None
         self._asking: tuple[str, str] | None = None  # "reason" | "severity", event id
-        self._override = HoldButton("override", self.tr("Hold to override"), ("O",))
-        self._near_miss = HoldButton("near_miss", self.tr("Near miss"), ("N",))
+        self._override = HoldButton("override", self.tr("Hold to override"), self.tr("Override"), ("O",))
+        self._near_miss = HoldButton("near_miss", self.tr("Near miss"), self.tr("Near miss"), ("N",))
         a11y.name(
             self._override,
             self.tr("Hold to override"),

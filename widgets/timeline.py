@@ -197,8 +197,8 @@ class Timeline(QWidget):
 
     def _plot(self, theme: Theme) -> QRectF:
         """Where the curve is: below the title and the row of marks, above the clock."""
-        left, top, bottom = theme.px(12), theme.px(52), theme.px(24)
-        return QRectF(self.rect()).adjusted(left, top, -left, -bottom)
+        left, right, top, bottom = theme.px(44), theme.px(12), theme.px(52), theme.px(24)
+        return QRectF(self.rect()).adjusted(left, top, -right, -bottom)
 
     def _x(self, t_ns: int, plot: QRectF) -> float:
         t0, t1 = self.view_range()
@@ -347,7 +347,11 @@ class Timeline(QWidget):
         painter.restore()
         painter.setFont(theme.font("small", mono=True))
         painter.setPen(theme.color("dim"))
-        painter.drawText(plot.topLeft() + QPointF(theme.px(4), theme.px(12)), number(self._ceiling))
+        gutter = QRectF(0, plot.top() - theme.px(2), plot.left() - theme.px(5), plot.height() + theme.px(4))
+        painter.drawText(
+            gutter, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop, number(self._ceiling)
+        )
+        painter.drawText(gutter, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, "0")
         if self._line is not None:
             y = plot.bottom() - self._line[0] * y_of
             painter.setPen(QPen(theme.color("flag_text"), 1, Qt.PenStyle.DashLine))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSlider, QToolButton, QWidget
 
 from widgets import a11y, icons
@@ -27,6 +28,8 @@ class TransportBar(QWidget):
         super().__init__(parent)
         self._is_playing, self._is_live, self._is_seekable, self._has_source = False, False, False, False
         self._every_frame = False
+        self._long = self._short = self.tr("no source")
+        self._is_narrow = False
         self._play = self._tool(self._toggle)
         self._back = self._tool(lambda: self.stepRequested.emit(-1))
         self._on = self._tool(lambda: self.stepRequested.emit(1))
@@ -65,7 +68,9 @@ class TransportBar(QWidget):
     def show_empty(self) -> None:
         """No source is open."""
         self._has_source = False
-        self._words.setText(self.tr("no source"))
+        self._long = self._short = self.tr("no source")
+        self._words.setMinimumWidth(0)
+        self._say()
         self._enable()
 
     def show_capabilities(self, is_seekable: bool, is_live: bool) -> None:
@@ -95,12 +100,42 @@ class TransportBar(QWidget):
                 self._seek.setPageStep(max(1, frames // 20))
                 self._seek.setValue(index)
                 self._seek.blockSignals(False)
-        self._words.setText(f"{place} · {clock(t_ns - start, parts=3)}")
-        self._keep_width()
+        self._long = f"{place} · {clock(t_ns - start, parts=3)}"
+        self._short = f"{grouped(index)} / {grouped(frames - 1)}" if frames > 0 else grouped(index)
+        self._words.setToolTip(self._long)
+        self._say()
 
-    def _keep_width(self) -> None:
+    def _say(self) -> None:
         """The row must not jump when digits come and go: the words only ever ask for more room."""
-        self._words.setMinimumWidth(max(self._words.minimumWidth(), self._words.sizeHint().width()))
+        self._words.setText(self._short if self._is_narrow else self._long)
+        need = self._words.sizeHint().width()
+        if need > self._words.minimumWidth():
+            self._words.setMinimumWidth(need)
+            self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def minimumSizeHint(self) -> QSize:
+        theme = current()
+        return QSize(theme.px(300), super().minimumSizeHint().height())
+
+    def _fit(self) -> None:
+        """When room is short, say less, then hide what the menu has too: the buttons and the seek bar stay."""
+        metrics = self._words.fontMetrics()
+        gap = self._layout.spacing()
+        room = self.width() - self._layout.contentsMargins().left() * 2 - self._seek.minimumWidth() - gap
+        room -= sum(tool.sizeHint().width() + gap for tool in (self._back, self._play, self._on))
+        extras = [item.sizeHint().width() + gap for item in (self._speed, self._every)]
+        is_narrow = room < metrics.horizontalAdvance(self._long) + gap + sum(extras)
+        if is_narrow != self._is_narrow:
+            self._is_narrow = is_narrow
+            self._words.setMinimumWidth(0)
+            self._words.setText(self._short if is_narrow else self._long)
+        room -= metrics.horizontalAdvance(self._words.text()) + gap
+        self._every.setVisible(room >= sum(extras))
+        self._speed.setVisible(room >= extras[0])
 
     def _toggle(self) -> None:
         (self.pauseRequested if self._is_playing else self.playRequested).emit()
@@ -146,6 +181,7 @@ class TransportBar(QWidget):
         self._words.setMinimumWidth(0)
         self._seek.setMinimumWidth(theme.px(80))
         self._name_play()
+        self._fit()
 
 
 def speed_words(speed: float) -> str:

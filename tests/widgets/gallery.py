@@ -116,12 +116,12 @@ def frame_view(state: str) -> QWidget:
         view.show_state("live")
         view.set_checkpoint(make_checkpoint())
         view.show_frame(make_frame())
-        if state in {"multiblock", "future"}:
-            view.show_inspection(make_inspection(rule=state))
+        if state in {"multiblock", "future", "narrow"}:
+            view.show_inspection(make_inspection(rule="future" if state == "narrow" else state))
         elif state in {"slots", "global"}:
             shape = (8, 7, 1) if state == "slots" else (8, 1, 1)
             view.show_inspection(make_inspection(kind=state, rule="future", shape=shape))
-    return _sized(view, 900, 560)
+    return _sized(view, 340 if state == "narrow" else 900, 560)
 
 
 def timeline(state: str) -> QWidget:
@@ -159,10 +159,10 @@ def override_bar(state: str) -> QWidget:
 def transport_bar(state: str) -> QWidget:
     bar = TransportBar()
     if state != "empty":
-        bar.show_capabilities(state == "file", state == "live")
+        bar.show_capabilities(state != "live", state == "live")
         bar.show_transport(True, 1.0, False)
-        bar.show_position(118, 300 if state == "file" else -1, 3_933_000_000, (0, 10 * SECOND))
-    return _sized(bar, 900)
+        bar.show_position(118, 300 if state != "live" else -1, 3_933_000_000, (0, 10 * SECOND))
+    return _sized(bar, 340 if state == "narrow" else 900)
 
 
 def health_strip(state: str) -> QWidget:
@@ -348,11 +348,11 @@ def drift_view(state: str) -> QWidget:
 GALLERY: dict[str, tuple[Callable[[str], QWidget], tuple[str, ...]]] = {
     "frame_view": (
         frame_view,
-        ("empty", "busy", "error", "no prediction", "multiblock", "future", "slots", "global"),
+        ("empty", "busy", "error", "no prediction", "multiblock", "future", "slots", "global", "narrow"),
     ),
     "timeline": (timeline, ("empty", "live", "whole")),
     "override_bar": (override_bar, ("idle", "held", "reason", "severity", "failed", "disabled")),
-    "transport_bar": (transport_bar, ("empty", "file", "live")),
+    "transport_bar": (transport_bar, ("empty", "file", "live", "narrow")),
     "health_strip": (health_strip, ("empty", "live")),
     "source_card": (source_card, ("empty", "opening", "live", "paused", "error")),
     "model_card": (model_card, ("empty", "loading", "loaded", "demo", "refused")),

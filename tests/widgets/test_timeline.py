@@ -37,7 +37,7 @@ def line(qtbot) -> Timeline:
 
 def x_of(line: Timeline, t_ns: int) -> int:
     t0, t1 = line.view_range()
-    return round(12 + (t_ns - t0) / (t1 - t0) * (line.width() - 24))
+    return round(44 + (t_ns - t0) / (t1 - t0) * (line.width() - 56))
 
 
 def test_at_most_one_bucket_per_pixel_column_is_asked_for(qtbot) -> None:
@@ -68,7 +68,7 @@ def test_a_moment_keeps_all_its_nanoseconds(line: Timeline, qtbot) -> None:
     line.set_span(start, start + 10 * SECOND)
 
     with qtbot.waitSignal(line.seekRequested) as asked:
-        qtbot.mouseClick(line, Qt.MouseButton.LeftButton, pos=QPoint(12, 120))
+        qtbot.mouseClick(line, Qt.MouseButton.LeftButton, pos=QPoint(44, 120))
 
     assert asked.args[0] == start
 

@@ -34,6 +34,7 @@ from jepa_core.messages import (
     LoadProgress,
     Looked,
     Refused,
+    Released,
     ResetClip,
     SetMask,
     StopEngine,
@@ -171,6 +172,7 @@ class EngineHost:
                 engine.ingest(frame)
             except Exception as failure:  # noqa: BLE001 - the thread's edge: one bad frame must not end the engine
                 self._report(failure)
+        self._reply(Released(here.slot))  # before the answer: whoever waited for it finds its slot free
         with self._changed:
             if here.must_answer:
                 self._answers.append(here.seq)

@@ -9,12 +9,10 @@ hosts the engine on threads of this process, for headless runs and tests. Import
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -23,10 +21,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from jepa_core.clock import Clock, SystemClock
+from jepa_core.engine_child import engine_main
 from jepa_core.engine_client import EngineClient, Offer, State
 from jepa_core.engine_host import LOADER, EngineHost
 from jepa_core.errors import DeviceLost, OutOfMemory
-from jepa_core.frame_ring import FrameRing
 from jepa_core.jobs import Job
 from jepa_core.messages import (
     AttachRing,
@@ -34,10 +32,8 @@ from jepa_core.messages import (
     EngineBack,
     EngineDown,
     EngineFault,
-    FrameHere,
     LoadCheckpoint,
     Refused,
-    Released,
     StopEngine,
 )
 
@@ -46,7 +42,6 @@ log = logging.getLogger(__name__)
 BEAT_S = 1.0
 STARTUP_S = 60.0  # until the first beat: a cold disk reads a Python installation slowly
 DEATHS_MOST, DEATHS_WITHIN_S = 5, 60.0  # then it is not started again by itself
-EXIT_DEVICE_LOST = 70
 BACK_OFF_S = (0.0, 0.25, 0.5, 1.0, 2.0)  # before the n-th restart in that time
 
 
@@ -351,89 +346,6 @@ class LocalEngine(EngineClient):
         if isinstance(message, AttachRing):
             return
         self._host.handle(message, None if offer is None or offer.frame is None else offer.frame.rgb)
-        if offer is not None:
-            self._receive(Released(offer.here.slot))
-
-
-# --- inside the engine process -----------------------------------------------------------------------------------
-
-
-def engine_main(pipe: Connection, loader: str, beat_s: float) -> None:
-    """What the engine process runs: this thread looks, one reads the pipe, one beats."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's to handle; it tells us to stop
-    sys.setswitchinterval(0.001)  # the ingest thread must get its turn while torch code runs Python
-    sending = threading.Lock()
-
-    def reply(message: object) -> None:
-        try:
-            with sending:
-                pipe.send(message)
-        except OSError:
-            os._exit(0)  # nobody hears us: the parent is gone
-
-    # A lost device stays lost to the process that lost it; the supervisor starts another one.
-    host = EngineHost(reply, SystemClock(), loader=loader, on_device_lost=lambda: os._exit(EXIT_DEVICE_LOST))
-    threading.Thread(target=_ingest_loop, args=(pipe, host, reply), name="engine-ingest", daemon=True).start()
-    # Now, not at the first load: mapping torch from a cold disk holds the interpreter lock for seconds, in which no
-    # beat could go out. Until the first beat the supervisor is patient.
-    importlib.import_module("jepa_core.engine")
-    threading.Thread(target=_beat_loop, args=(host, reply, beat_s), name="engine-beat", daemon=True).start()
-    host.run()
-    os._exit(0)  # nothing of ours needs an orderly end, and a driver's exit handlers may hang
-
-
-def _ingest_loop(pipe: Connection, host: EngineHost, reply: Callable[[object], None]) -> None:
-    ring: FrameRing | None = None
-    while True:
-        try:
-            message = pipe.recv()
-        except (EOFError, OSError):
-            os._exit(0)  # the parent is gone, however it went; a look in progress is of no use to anyone
-        if isinstance(message, AttachRing):
-            ring = _attach(message)
-        elif isinstance(message, FrameHere):
-            _take_frame(message, ring, host, reply)
-        else:
-            host.handle(message)
-
-
-def _attach(message: AttachRing) -> FrameRing | None:
-    """None where the ring is gone already: its source was closed again. Only a frame in it would be a fault."""
-    try:
-        return FrameRing.attach(message.name, message.slots, message.slot_bytes)
-    except OSError:
-        log.info("the ring %s is gone", message.name)
-        return None
-
-
-def _take_frame(
-    message: FrameHere, ring: FrameRing | None, host: EngineHost, reply: Callable[[object], None]
-) -> None:
-    try:
-        rgb = None if ring is None else ring.read(message.slot, message.shape)
-    except ValueError:
-        log.exception("frame %d does not fit the ring", message.seq)
-        rgb = None
-    host.handle(message, rgb)
-    del rgb
-    reply(Released(message.slot))
-
-
-def _beat_loop(host: EngineHost, reply: Callable[[object], None], beat_s: float) -> None:
-    import psutil
-
-    me = psutil.Process()
-    never = threading.Event()
-    while True:
-        reply(Beat(me.memory_info().rss, _device_bytes(), host.clip_frames))
-        never.wait(beat_s)
-
-
-def _device_bytes() -> int:
-    """Memory held on the accelerator; 0 while torch is not even imported."""
-    torch = sys.modules.get("torch")
-    cuda = getattr(torch, "cuda", None)  # a half-imported torch has none yet
-    return int(cuda.memory_reserved()) if cuda is not None and cuda.is_initialized() else 0
 
 
 def _load_was_fatal(order: LoadCheckpoint, reason: str) -> OutOfMemory | DeviceLost:

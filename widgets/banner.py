@@ -34,10 +34,8 @@ class FaultCard(QFrame):
         self._close.clicked.connect(lambda _checked=False: self.closed.emit(self.code))
         a11y.name(self._close, self.tr("Put this message away"))
         a11y.name(self._details, self.tr("Details of this fault"))
-        self._more = QPlainTextEdit()
-        self._more.setReadOnly(True)
-        self._more.hide()
-        a11y.name(self._more, self.tr("Details"))
+        self._more: QPlainTextEdit | None = None  # made when somebody wants to read it: it costs 15 ms
+        self._detail = ""
         words = QVBoxLayout()
         for item in (self._title, self._text, self._hint):
             words.addWidget(item)
@@ -47,7 +45,6 @@ class FaultCard(QFrame):
         head.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
         self._layout = QVBoxLayout(self)
         self._layout.addLayout(head)
-        self._layout.addWidget(self._more)
         follow(self, self._restyle)
 
     def show_fault(self, title: str, text: str, hint: str, detail: str, level: str) -> None:
@@ -57,7 +54,9 @@ class FaultCard(QFrame):
         self._text.setVisible(bool(text) and text != title)
         self._hint.setText(hint)
         self._hint.setVisible(bool(hint))
-        self._more.setPlainText(detail)
+        self._detail = detail
+        if self._more is not None:
+            self._more.setPlainText(detail)
         self._details.setVisible(bool(detail))
         set_look(self, card="bad" if level == "error" else "flag")
         set_look(self._title, tone="bad" if level == "error" else "flag")
@@ -65,6 +64,12 @@ class FaultCard(QFrame):
         self._restyle(current())
 
     def _toggle(self, is_open: bool) -> None:
+        if self._more is None:
+            self._more = QPlainTextEdit(self._detail)
+            self._more.setReadOnly(True)
+            self._more.setFixedHeight(current().px(110))
+            a11y.name(self._more, self.tr("Details"))
+            self._layout.addWidget(self._more)
         self._more.setVisible(is_open)
 
     def _restyle(self, theme: Theme) -> None:
@@ -74,7 +79,8 @@ class FaultCard(QFrame):
         )
         icons.put(self._close, "close", theme, "dim")
         self._layout.setContentsMargins(theme.px(12), theme.px(8), theme.px(8), theme.px(8))
-        self._more.setFixedHeight(theme.px(110))
+        if self._more is not None:
+            self._more.setFixedHeight(theme.px(110))
 
 
 class FaultBanner(QWidget):

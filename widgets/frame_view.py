@@ -388,9 +388,10 @@ class FrameView(QWidget):
             if n
             else self.tr("the model saw this square")
         )
+        short = [self.tr("saw {0} × {0}").format(n)] if n else []
         if "masks" in self._layers and self._masks.covers_all:
-            return [self.tr("{0} · what comes next is hidden from it everywhere").format(saw), saw]
-        return [saw]
+            return [self.tr("{0} · what comes next is hidden from it everywhere").format(saw), saw, *short]
+        return [saw, *short]
 
     def _paint_square_words(self, painter: QPainter, stage: Stage, square: QRectF) -> None:
         theme = stage.theme

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 from jepa_core.errors import ConsoleError
 from jepa_core.types import CheckpointInfo, LoadReport
 from widgets import a11y
-from widgets.parts import Card, Elided, button, chip, clear, heading, label, row, set_look
+from widgets.parts import Card, Elided, button, chip, heading, label, row, set_look
 from widgets.theme import Theme, follow
 from widgets.words import grouped, plural
 
@@ -35,6 +35,10 @@ class ModelCard(QWidget):
         self._match = label(wrap=True)
         self._chips = QHBoxLayout()
         self._chips.setContentsMargins(0, 0, 0, 0)
+        self._ability_chips = {ability: chip("") for ability in _ABILITIES}
+        for made in self._ability_chips.values():
+            self._chips.addWidget(made)
+        self._chips.addStretch(1)
         self._notes = label(tone="flag", wrap=True)
         self._hint = label(role="dim", wrap=True)
         self._progress = QProgressBar()
@@ -93,9 +97,9 @@ class ModelCard(QWidget):
         if report is not None:
             self._show_match(report)
         for ability, (present, absent) in _ABILITIES.items():
-            if words := present if ability in info.abilities else absent:
-                self._chips.addWidget(chip(self.tr(words)))
-        self._chips.addStretch(1)
+            words = present if ability in info.abilities else absent
+            self._ability_chips[ability].setText(self.tr(words) if words else "")
+            self._ability_chips[ability].setVisible(bool(words))
         self._notes.setText("\n".join(f"△ {note}" for note in info.notes))
         self._notes.setVisible(bool(info.notes))
         self._card.set_tone("flag" if info.notes else "")
@@ -142,10 +146,10 @@ class ModelCard(QWidget):
         self._match.show()
 
     def _reset(self) -> None:
-        clear(self._chips)
         self._card.set_tone("")
         set_look(self._title, tone="")
         for item in (
+            *self._ability_chips.values(),
             self._identity,
             self._match,
             self._notes,

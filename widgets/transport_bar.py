@@ -57,6 +57,9 @@ class TransportBar(QWidget):
             ),
         )
         self._layout = QHBoxLayout(self)
+        self._layout.setSizeConstraint(
+            QHBoxLayout.SizeConstraint.SetNoConstraint
+        )  # `_fit` hides what has no room
         for item in (self._back, self._play, self._on):
             self._layout.addWidget(item)
         self._layout.addWidget(self._seek, 1)

@@ -305,8 +305,10 @@ def banner(state: str) -> QWidget:
     made = FaultBanner()
     made.show_fault(
         "source_lost", "The source is gone", "bench camera gave no frame for 2 s.", "Check its cable; it is tried again.",
-        "timeout after 2000 ms", "error" if state == "error" else "warning",
+        "timeout after 2000 ms", "warning" if state == "warning" else "error",
     )  # fmt: skip
+    if state == "details":
+        made._cards["source_lost"]._details.setChecked(True)
     return _sized(made, 900)
 
 
@@ -365,7 +367,7 @@ GALLERY: dict[str, tuple[Callable[[str], QWidget], tuple[str, ...]]] = {
     "command_palette": (command_palette, ("empty", "live")),
     "shortcut_sheet": (shortcut_sheet, ("live",)),
     "recording_badge": (recording_badge, ("recording", "trouble", "sealing")),
-    "banner": (banner, ("error", "warning")),
+    "banner": (banner, ("error", "warning", "details")),
     "toast": (toast, ("info", "warning", "error")),
     "progress_card": (progress_card, ("known", "unknown")),
     "drift_view": (drift_view, ("empty", "running", "reproduced", "differs", "error")),

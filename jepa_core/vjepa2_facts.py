@@ -119,6 +119,9 @@ def read(
     native = (max(encoder_frames // tubelet, 1), side, side)
     predictor_native = (max(frames // tubelet, 1), side, side)
     if not has_rope:
+        facts.assumed["other input sizes"] = (
+            "the encoder's table is interpolated, the predictor's computed anew; shorter clips take the first rows"
+        )
         facts.check("position table rows", math.prod(native), shapes.table_tokens, "data")
         if shapes_p is not None:
             facts.check(

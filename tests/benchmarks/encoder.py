@@ -33,7 +33,9 @@ from tests.helpers import checkpoints as made
 
 HEADS = {64: 1, 128: 2, 192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
 PATCH, TUBELET = 16, 2
-WITHOUT_TRANSFORMERS = "transformers is not installed here: pip install the 'bench' extra into a venv of its own"
+WITHOUT_TRANSFORMERS = (
+    "transformers is not installed here: pip install the 'bench' extra into a venv of its own"
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ def measure(setting: Setting, rounds: int) -> dict[str, Any]:
         "tokens": setting.tokens,
         "median_ms": medians,
         "least_ms": {name: min(times) * 1e3 for name, times in seconds.items()},
-        "ratio_to_floor": {n: medians[n] / medians["floor"] for n in ("ours", "hugging_face") if n in medians},
+        "ratio_to_floor": {
+            n: medians[n] / medians["floor"] for n in ("ours", "hugging_face") if n in medians
+        },
         "look_saving": 1 - medians["look"] / medians["look_computing_hidden_tokens"],
         "difference_to_hugging_face": difference,
     }
@@ -173,7 +177,9 @@ def _wasteful_look(model: VJepa2, clip: Tensor, keep: Tensor, ask: Tensor) -> Te
 
 def line(row: dict[str, Any]) -> str:
     """One row in words."""
-    ratios = ", ".join(f"{name.replace('_', ' ')} {ratio:.2f}x" for name, ratio in row["ratio_to_floor"].items())
+    ratios = ", ".join(
+        f"{name.replace('_', ' ')} {ratio:.2f}x" for name, ratio in row["ratio_to_floor"].items()
+    )
     ms = row["median_ms"]
     return (
         f"width {row['width']}, {row['depth']} blocks, {row['tokens']} tokens, {row['dtype']}: "
@@ -204,7 +210,11 @@ def main() -> int:
     if not any("hugging_face" in row["ratio_to_floor"] for row in rows):
         print(WITHOUT_TRANSFORMERS)
     if args.json:
-        machine = {"cpu": platform.processor(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+        machine = {
+            "cpu": platform.processor(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }
         args.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
     return 0
 

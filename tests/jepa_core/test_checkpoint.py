@@ -280,13 +280,37 @@ def test_loaded_file_never_holds_a_random_weight(tmp_path):
         )
 
 
-def test_unknown_part_with_tensors_is_refused(tmp_path):
-    with pytest.raises(CheckpointError) as refused:
-        checkpoint.load(
-            made.write(tmp_path, fresh(), change=lambda c: c.update(decoder={"w": torch.zeros(2)}))
-        )
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda c: c.update(decoder={"w": torch.zeros(2)}), "decoder/w"),
+        (lambda c: c.update(extra=torch.zeros(2)), "extra"),
+        (lambda c: c["encoder"].update(cls_token=torch.zeros(1, 1, 24)), "encoder/cls_token"),
+        (lambda c: c["predictor"].update(head=torch.zeros(2)), "predictor/head"),
+        (lambda c: c["encoder"].update({"norm.weight": torch.zeros(24)}), "encoder/norm.weight"),
+    ],
+    ids=["a part", "a tensor beside the parts", "in the encoder", "in the predictor", "twice the same name"],
+)
+def test_file_with_anything_left_over_is_refused_by_name(tmp_path, change, named):
+    with pytest.raises(KeysDiffer) as refused:
+        checkpoint.load(made.write(tmp_path, fresh(), change=change))
 
-    assert "decoder/w" in refused.value.report.unexpected
+    assert refused.value.report.unexpected == (named,)
+    assert refused.value.report.missing == ()
+
+
+def test_encoder_that_lost_its_last_block_is_refused_where_its_twin_kept_it(tmp_path):
+    settings = made.params()
+    del settings["architecture"]["depth"]
+
+    def lose(saved: made.Content) -> None:
+        saved["target_encoder"] = {n: t for n, t in saved["target_encoder"].items() if "blocks.1." not in n}
+
+    with pytest.raises(KeysDiffer) as refused:
+        checkpoint.load(made.write(tmp_path, fresh(), settings, change=lose))
+
+    assert len(refused.value.report.missing) == 12
+    assert all(name.startswith("target_encoder/blocks.1.") for name in refused.value.report.missing)
 
 
 def test_weight_that_is_not_a_number_is_refused_by_name(tmp_path):

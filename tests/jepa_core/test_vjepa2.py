@@ -373,8 +373,12 @@ def test_square_split_is_a_switch_that_matters_only_off_the_square(tmp_path):
         square = [m.predict(clip(4), masks).predicted for m in (ours, official)]
         wide = [m.predict(clip(4, 16, 64), masks).predicted for m in (ours, official)]
 
+        context = ours.features(clip(4, 16, 64), torch.arange(16))
+        by_square = ours.predictor(context, torch.arange(16), torch.arange(16, 32), grid=(2, 4, 4))
+
     assert torch.equal(*square)
     assert not torch.allclose(*wide, atol=1e-5)
+    assert torch.allclose(wide[1], by_square, atol=1e-6)
 
 
 def test_prediction_is_not_normed_again(model):

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -93,6 +94,7 @@ def _listen(
 
 def _child(pipe: Connection, function: str, arguments: tuple[Any, ...], memory_bytes: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the parent, which ends us
+    _silence()
     module, _, attribute = function.partition(":")
     call = getattr(importlib.import_module(module), attribute)
     _limit(memory_bytes)
@@ -105,24 +107,29 @@ def _child(pipe: Connection, function: str, arguments: tuple[Any, ...], memory_b
 
     try:
         answer = ("done", call(*arguments, progress=tell))
-    except ConsoleError as error:
-        answer = ("raised", error)
-    except Cancelled as error:
+    except (ConsoleError, Cancelled) as error:
         answer = ("raised", error)
     except BrokenPipeError:
         return
-    except MemoryError:
-        answer = (
-            "raised",
-            ChildFailed("The work needed more memory than allowed.", "The file may be damaged."),
-        )
-    except OSError as error:
-        answer = (
-            "raised",
-            SessionError(f"{error.strerror or error}", "Check the disk and its rights.", repr(error)),
-        )
+    except Exception as error:  # the process's last resort: the parent hears of it, with all that is known
+        answer = ("raised", _told(error))
     pipe.send(answer)
     pipe.close()
+
+
+def _told(error: Exception) -> ConsoleError:
+    if isinstance(error, MemoryError):
+        return ChildFailed("The work needed more memory than allowed.", "The file may be damaged.")
+    if isinstance(error, OSError):
+        return SessionError(f"{error.strerror or error}", "Check the disk and its rights.", repr(error))
+    return ChildFailed("The work failed in a way nobody foresaw.", "", traceback.format_exc())
+
+
+def _silence() -> None:
+    """HDF5 prints its own stack of a full disk or a damaged file; what went wrong travels over the pipe instead."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def _limit(memory_bytes: int) -> None:

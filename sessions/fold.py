@@ -76,7 +76,10 @@ def fold(
                 disk.sync_directory(journal.parent)
     except FileNotFoundError as error:
         raise NotASession(f"There is no file {journal}.", "Was it moved?", repr(error)) from error
-    except OSError as error:
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # HDF5 on a full disk raises either, depending on what it was doing
         raise _as_error(error, journal) from error
     tell(1.0)
     return session
@@ -315,15 +318,16 @@ def _ends_in_order(path: Path, size: int) -> bool:
     return bool(type_ == RecordType.END and at + HEAD.size + length + 2 * CRC.size == len(tail))
 
 
-def _as_error(error: OSError, journal: Path) -> ConsoleError:
-    if is_full(error) or "No space left" in str(error):  # HDF5 reports errno in words only
+def _as_error(error: OSError | RuntimeError, journal: Path) -> ConsoleError:
+    errno_is_full = isinstance(error, OSError) and is_full(error)
+    if errno_is_full or "No space left" in str(error):  # HDF5 may tell it in words only
         return DiskFull(
             f"There is no space to write the session file of {journal.name}.",
             "Free some space, then recover the journal.",
             repr(error),
         )
     return WriteFailed(
-        f"The session file of {journal.name} could not be written: {error.strerror or error}.",
+        f"The session file of {journal.name} could not be written: {getattr(error, 'strerror', None) or error}.",
         "The journal is untouched. Check the folder, then recover it.",
         repr(error),
     )

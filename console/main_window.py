@@ -60,7 +60,7 @@ class MainWindow(QMainWindow):
         self.state.role = config.person.role
         self.bridge = Bridge(pipeline, self)
         self.heartbeat = Heartbeat(self)
-        self.keys = KeyRouter(self)
+        self.keys = KeyRouter(self, pipeline.clock.now_ns)
         self.panels = {row.id: make(row) for row in PANELS.values()}
         self.commands = commands.build(self, config.look.single_letter_keys)
         self._build()

@@ -6,6 +6,7 @@ Settings that a person chooses live in config.py's TOML. Used on the GUI thread 
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ MOST_RECENT = 10
 class Recent:
     uri: str
     title: str
-    kind: str  # "source" | "session" | "checkpoint"
+    kind: str  # "source" | "session" | "checkpoint" | "folder" of recordings
     t_wall_ns: int
 
 
@@ -59,9 +60,10 @@ class Settings:
         return [row for row in rows if not kinds or row.kind in kinds]
 
     def remember(self, uri: str, title: str, kind: str) -> None:
+        uri = uri if kind == "source" and ":" in uri.split("/")[0] else os.path.abspath(uri)
         rows = [row for row in self.recents() if (row.uri, row.kind) != (uri, kind)]
         rows.insert(0, Recent(uri, title, kind, time.time_ns()))
-        kept = [row for of in ("source", "session", "checkpoint") for row in _first(rows, of)]
+        kept = [row for of in ("source", "session", "checkpoint", "folder") for row in _first(rows, of)]
         kept.sort(key=lambda row: -row.t_wall_ns)
         self._store.setValue("recent", json.dumps([asdict(row) for row in kept]))
 

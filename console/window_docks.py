@@ -263,20 +263,26 @@ class Docks(QObject):
     def resize_docks(self) -> None:
         """Side columns as wide as they should be, each panel as high as its content; what is left goes to the last."""
         theme = current()
-        if not self._is_default:
-            return
         for area, width in WIDTHS.items():
             docks = [
-                dock for name, dock in self.docks.items() if PANELS[name].area == area and dock.isVisible()
+                dock
+                for name, dock in self.docks.items()
+                if PANELS[name].area == area and self._is_there(dock, area)
             ]
             if not docks:
                 continue
-            share = 1.0 if self._window.width() >= theme.px(1500) else 0.92
-            least = max(dock.minimumSizeHint().width() for dock in docks)
-            columns = [max(theme.px(width * share), least)]
-            self._window.resizeDocks(docks[:1], columns, Qt.Orientation.Horizontal)
+            if self._is_default:
+                share = 1.0 if self._window.width() >= theme.px(1500) else 0.92
+                least = max(dock.minimumSizeHint().width() for dock in docks)
+                columns = [max(theme.px(width * share), least)]
+                self._window.resizeDocks(docks[:1], columns, Qt.Orientation.Horizontal)
             self._window.resizeDocks(docks, self._heights(docks), Qt.Orientation.Vertical)
-        self._default = self._signature()
+        if self._is_default:
+            self._default = self._signature()
+
+    def _is_there(self, dock: QDockWidget, area: str) -> bool:
+        """It is seen in its own column, and not in front of another panel that a person put there."""
+        return dock.isVisible() and not dock.isFloating() and self._window.dockWidgetArea(dock) == AREAS[area]
 
     def _heights(self, docks: list[QDockWidget]) -> list[int]:
         """What each dock of a column wants. What is left goes to the one that grows; what is missing is taken from

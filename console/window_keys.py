@@ -7,6 +7,7 @@ Knows keys, not pipelines.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
@@ -29,6 +30,8 @@ from PySide6.QtWidgets import (
 from widgets.override_bar import HoldButton
 
 HOLD_TO_STOP_MS = 1000
+REPEAT_MS = 60  # a repeat's press follows its release within this, also on a loaded machine
+SAME_MS = 2  # a repeat's release and press carry the same time of the X server
 
 _TEXT = (QLineEdit, QTextEdit, QPlainTextEdit, QAbstractSpinBox)
 _MOVES_BY_ARROWS = (QAbstractItemView, QAbstractSlider, QComboBox, QTabBar, QMenu)
@@ -45,16 +48,17 @@ _BENIGN = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadModifier
 class KeyRouter(QObject):
     """Tells presses from holds, and commands from typing."""
 
-    overridePressed = Signal()
-    overrideReleased = Signal()
+    overridePressed = Signal(object)  # t_ns of the press
+    overrideReleased = Signal(object)  # t_ns of the release, or of the moment the keyboard was lost
     recordPressed = Signal()  # Ctrl+R while nothing is recorded
     stopHoldBegan = Signal()
     stopHoldEnded = Signal(object)  # bool: held long enough
     cancelPressed = Signal()  # Esc that no open question took first
 
-    def __init__(self, window: QWidget) -> None:
+    def __init__(self, window: QWidget, now_ns: Callable[[], int] = time.monotonic_ns) -> None:
         super().__init__(window)
         self._window = window
+        self._now_ns = now_ns
         self.has_bare_keys = True
         self.can_override = False
         self.can_record = False
@@ -62,6 +66,13 @@ class KeyRouter(QObject):
         self.take_digit: Callable[[int], bool] = _nobody  # True when an open question took it
         self._is_overriding = False
         self._is_stopping = False
+        self._lifted: tuple[int, int, int] | None = (
+            None  # key, X time and t_ns of a release that may be a repeat
+        )
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(REPEAT_MS)
+        self._settle.timeout.connect(self._take_release)
         self._hold = QTimer(self)
         self._hold.setSingleShot(True)
         self._hold.setInterval(HOLD_TO_STOP_MS)
@@ -73,9 +84,10 @@ class KeyRouter(QObject):
 
     def let_go(self) -> None:
         """Release what is held: the window lost the keyboard, and a release would never arrive."""
+        self._take_release()
         if self._is_overriding:
             self._is_overriding = False
-            self.overrideReleased.emit()
+            self.overrideReleased.emit(self._now_ns())
         self._end_hold()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -93,12 +105,14 @@ class KeyRouter(QObject):
     def _pressed(self, event: QKeyEvent) -> bool:
         if not self._is_mine():
             return False
+        if self._is_repeat(event):
+            return True
         if _is_override(event) and self.has_bare_keys and (self._is_overriding or self.can_override):
             if is_typing():
                 return False
             if not event.isAutoRepeat() and not self._is_overriding:
                 self._is_overriding = True
-                self.overridePressed.emit()
+                self.overridePressed.emit(self._now_ns())
             return True
         if _is_record(event) and (self.can_record or self.is_recording):
             if not event.isAutoRepeat():
@@ -121,15 +135,42 @@ class KeyRouter(QObject):
         self.stopHoldBegan.emit()
 
     def _released(self, event: QKeyEvent) -> bool:
-        if event.isAutoRepeat():
-            return self._is_overriding and event.key() == Qt.Key.Key_O
-        if event.key() == Qt.Key.Key_O and self._is_overriding:
-            self._is_overriding = False
-            self.overrideReleased.emit()
+        """A release counts only when no repeat follows it at once: a loaded X server does not always mark repeats."""
+        key = event.key()
+        is_override = key == Qt.Key.Key_O and self._is_overriding
+        is_stop = self._is_stopping and key in (Qt.Key.Key_R, Qt.Key.Key_Control, Qt.Key.Key_Meta)
+        if (is_override or is_stop) and not event.isAutoRepeat():
+            self._take_release()
+            self._lifted = (int(key), event.timestamp(), self._now_ns())
+            self._settle.start()
+        return is_override
+
+    def _is_repeat(self, event: QKeyEvent) -> bool:
+        """Whether this press takes back the release before it: the same key, pressed in the same millisecond."""
+        if self._lifted is None:
+            return False
+        if self._lifted[0] != int(event.key()):
+            self._take_release()
+            return False
+        if event.isAutoRepeat() or abs(event.timestamp() - self._lifted[1]) <= SAME_MS:
+            self._lifted = None
+            self._settle.stop()
             return True
-        if event.key() in (Qt.Key.Key_R, Qt.Key.Key_Control, Qt.Key.Key_Meta):
-            self._end_hold()
+        self._take_release()
         return False
+
+    def _take_release(self) -> None:
+        """The release was one. It happened when the key went up, not now."""
+        lifted, self._lifted = self._lifted, None
+        self._settle.stop()
+        if lifted is None:
+            return
+        if lifted[0] == int(Qt.Key.Key_O):
+            if self._is_overriding:
+                self._is_overriding = False
+                self.overrideReleased.emit(lifted[2])
+        else:
+            self._end_hold()
 
     def _held_long_enough(self) -> None:
         self._is_stopping = False
@@ -143,6 +184,8 @@ class KeyRouter(QObject):
 
     def _belongs_to_focus(self, event: QKeyEvent) -> bool:
         """Accepting a ShortcutOverride gives the key to the focused control instead of to a shortcut."""
+        if self._lifted is not None and self._lifted[0] != int(event.key()):
+            self._take_release()  # what follows must find the release done
         focus = QApplication.focusWidget()
         is_plain = not event.modifiers() & ~_BENIGN
         keeps = False

@@ -147,7 +147,9 @@ class Live(QObject):
         self._view.set_title(self._title())
         if info.kind == "session" and info.frames == 0:
             self._view.show_state(
-                "empty", self.tr("No frame was recorded."), self.tr("What people and the console noted is in the list.")
+                "empty",
+                self.tr("No frame was recorded."),
+                self.tr("What people and the console noted is in the list."),
             )
         else:
             self._view.show_state("busy", self.tr("Waiting for the first frame."))

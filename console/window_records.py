@@ -79,6 +79,7 @@ class Records(QObject):
 
     def _started(self, notice: RecordingStarted) -> None:
         self._desk.state.recording = notice.session_id
+        self._desk.settings.remember(str(notice.journal.parent), notice.journal.parent.name, "folder")
         self._desk.say(self.tr("Recording to {0}").format(notice.journal), "ok")
 
     def _folding(self, notice: FoldProgress) -> None:
@@ -110,13 +111,11 @@ class Records(QObject):
 
     # override
 
-    def _key_pressed(self) -> None:
-        t_ns = self._desk.pipeline.clock.now_ns()
+    def _key_pressed(self, t_ns: int) -> None:
         self._bar.press(t_ns)
         self.override_start(t_ns)
 
-    def _key_released(self) -> None:
-        t_ns = self._desk.pipeline.clock.now_ns()
+    def _key_released(self, t_ns: int) -> None:
         self._bar.release(t_ns)
         self.override_end(t_ns)
 

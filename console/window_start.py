@@ -13,6 +13,7 @@ import psutil
 from PySide6.QtCore import QObject
 
 from console.notices import FoldProgress, Recovered
+from console.settings import Recent
 from console.window_desk import Desk
 from widgets.start_page import CheckItem, RecentItem, RecoveryItem, StartPage
 from widgets.words import size
@@ -48,13 +49,14 @@ class Start(QObject):
         """Recents at once; recovery and checks when they have been looked up."""
         self._page.show_recents(
             [
-                RecentItem(row.uri, row.title, row.kind, _when(row.t_wall_ns))
-                for row in self._desk.settings.recents()
+                RecentItem(row.uri, row.title, row.kind, _described_recent(row))
+                for row in self._desk.settings.recents("source", "session", "checkpoint")
             ]
         )
         folder = self._desk.recordings()
         self._desk.off_thread("start-checks", lambda: quick_checks(folder), self._page.show_checks)
-        self._desk.off_thread("start-recovery", lambda: unfinished(folder), self._page.show_recoveries)
+        folders = [folder, *(Path(row.uri) for row in self._desk.settings.recents("folder"))]
+        self._desk.off_thread("start-recovery", lambda: unfinished(*folders), self._page.show_recoveries)
 
     def recover(self, journal: object) -> None:
         self._recovering = Path(str(journal))
@@ -86,14 +88,17 @@ class Start(QObject):
             self.refresh()
 
 
-def unfinished(folder: Path) -> list[RecoveryItem]:
-    """Journals without a session, newest first. Reads the disk: never on the GUI thread."""
-    if not folder.is_dir():
+def unfinished(*folders: Path) -> list[RecoveryItem]:
+    """Journals without a session, newest first, in every folder that was recorded to. Reads the disk: never on the
+    GUI thread."""
+    there = list(dict.fromkeys(folder.resolve() for folder in folders if folder.is_dir()))
+    if not there:
         return []
     from sessions.fold import find_unfinished  # brings h5py: only when there is something to look at
 
     return [
         RecoveryItem(item.path, item.title or item.path.name, _described(item))
+        for folder in there
         for item in find_unfinished(folder)
     ]
 
@@ -105,6 +110,12 @@ def _described(item: Unfinished) -> str:
     began = _when(item.start_wall_ns) + " · " if item.start_wall_ns > 0 else ""
     why = "closed, not sealed yet" if item.has_end else "was not closed"
     return f"{began}{size(item.n_bytes)} · {why}"
+
+
+def _described_recent(row: Recent) -> str:
+    """When, and in which folder: two files may have one name."""
+    folder = str(Path(row.uri).parent) if row.uri.startswith("/") else ""
+    return " · ".join(word for word in (_when(row.t_wall_ns), folder) if word)
 
 
 def quick_checks(folder: Path) -> list[CheckItem]:

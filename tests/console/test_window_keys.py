@@ -19,6 +19,11 @@ def opened(qtbot, tmp_path):
         yield window, pipeline
 
 
+def lift(qtbot, window):
+    QTest.keyRelease(window, Qt.Key.Key_O)
+    qtbot.waitUntil(lambda: not window.keys.is_overriding)
+
+
 def kinds(pipeline):
     return [(event.kind, event.payload.get("phase", "")) for event in pipeline.events]
 
@@ -28,7 +33,7 @@ def test_o_overrides_from_press_to_release(qtbot, opened):
 
     QTest.keyPress(window, Qt.Key.Key_O)
     pipeline.clock.advance(2_000_000_000)
-    QTest.keyRelease(window, Qt.Key.Key_O)
+    lift(qtbot, window)
 
     assert kinds(pipeline) == [(EventKind.OVERRIDE, "start"), (EventKind.OVERRIDE, "end")]
     assert pipeline.events[1].payload["t_end_mono_ns"] - pipeline.events[0].t_ns == 2_000_000_000
@@ -43,9 +48,37 @@ def test_auto_repeat_is_not_a_second_override(qtbot, opened):
     QTest.keyPress(window, Qt.Key.Key_O)
     for event in (lifted, repeat, lifted, repeat):
         QApplication.sendEvent(window, event)
-    QTest.keyRelease(window, Qt.Key.Key_O)
+    lift(qtbot, window)
 
     assert len(pipeline.events) == 2
+
+
+def test_a_repeat_that_the_x_server_did_not_mark_is_not_a_release(qtbot, opened):
+    window, pipeline = opened
+
+    QTest.keyPress(window, Qt.Key.Key_O)
+    for t_ms in (100, 140, 180):
+        for kind in (QEvent.Type.KeyRelease, QEvent.Type.KeyPress):
+            event = QKeyEvent(kind, Qt.Key.Key_O, Qt.KeyboardModifier.NoModifier, "o", False)
+            event.setTimestamp(t_ms)
+            QApplication.sendEvent(window, event)
+
+    assert kinds(pipeline) == [(EventKind.OVERRIDE, "start")]
+    lift(qtbot, window)
+    assert len(pipeline.events) == 2
+
+
+def test_a_release_is_stamped_when_the_key_went_up(qtbot, opened):
+    window, pipeline = opened
+    QTest.keyPress(window, Qt.Key.Key_O)
+    pipeline.clock.advance(1_000_000_000)
+    lifted_ns = pipeline.clock.now_ns()
+
+    QTest.keyRelease(window, Qt.Key.Key_O)
+    pipeline.clock.advance(500_000_000)
+    qtbot.waitUntil(lambda: len(pipeline.events) == 2)
+
+    assert pipeline.events[1].payload["t_end_mono_ns"] == lifted_ns
 
 
 def test_a_held_override_ends_when_the_window_loses_the_keyboard(qtbot, opened):

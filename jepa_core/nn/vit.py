@@ -61,15 +61,22 @@ class PatchEmbed(nn.Module):
         return flat, (t, h, w)
 
     def project(self, patches: Tensor) -> Tensor:
-        """(B, N, 3·u·p·p) → (B, N, D)
+        """(B, N, 3·u·p·p) → (B, N, D)"""
+        return self._as_convolution(patches) if patches.device.type == "cpu" else self._as_product(patches)
 
-        Still a convolution, of one patch each: it adds in the order the official code adds. As a plain matrix product
-        the float32 rounding alone would cost most of the parity tolerance.
+    def _as_convolution(self, patches: Tensor) -> Tensor:
+        """One patch each: adds in the order the official code adds.
+
+        As a matrix product on the CPU the float32 rounding alone would cost most of the parity tolerance.
         """
         B, N, _ = patches.shape
         weight = self.proj.weight
         convolve = F.conv3d if weight.ndim == 5 else F.conv2d
         return convolve(patches.reshape(B * N, *weight.shape[1:]), weight, self.proj.bias).view(B, N, -1)
+
+    def _as_product(self, patches: Tensor) -> Tensor:
+        """The same sum. On CUDA convolutions round to TF32 by default (torch.backends.cudnn); products do not."""
+        return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
 
 
 TableRule = Callable[[Tensor, Grid], Tensor]

@@ -19,7 +19,7 @@ from jepa_core.families.vjepa2 import VJepa2, normalise_target
 from jepa_core.nn.attention import Block
 from jepa_core.nn.positions import rotary_axis_width, rotary_table, sincos_2d, sincos_3d
 from jepa_core.nn.predictor import Predictor, PredictorSpec
-from jepa_core.nn.vit import VisionTransformer, VitSpec
+from jepa_core.nn.vit import PatchEmbed, VisionTransformer, VitSpec
 from jepa_core.types import MaskSet
 from jepa_core.vjepa2_facts import MODELS
 from tests.helpers import checkpoints as made
@@ -230,6 +230,17 @@ def test_remainder_pixels_and_frames_are_dropped(model):
 
     assert ragged.shape[1] == 3 * 4 * 5
     assert torch.equal(ragged, even)
+
+
+@pytest.mark.parametrize("tubelet", [0, 2])
+def test_patches_are_embedded_alike_on_every_device(tubelet):
+    embed = PatchEmbed(24, 8, tubelet)
+    patches, _ = embed.patches(clip(frames=2) if tubelet else clip(frames=1)[:, :, 0])
+    whole = embed.proj(clip(frames=2) if tubelet else clip(frames=1)[:, :, 0]).flatten(2).transpose(1, 2)
+
+    with torch.no_grad():
+        assert torch.allclose(embed._as_convolution(patches), whole, atol=1e-5)
+        assert torch.allclose(embed._as_product(patches), whole, atol=1e-5)
 
 
 def test_single_frame_is_repeated_to_one_tubelet(model):

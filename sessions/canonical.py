@@ -40,7 +40,9 @@ def decode(text: bytes | str) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        return json.loads(text, object_pairs_hook=_object, parse_int=_whole, parse_float=_finite, parse_constant=_refuse)
+        return json.loads(
+            text, object_pairs_hook=_object, parse_int=_whole, parse_float=_finite, parse_constant=_refuse
+        )
     except RecursionError as error:
         raise NotCanonical("nested too deeply") from error
     except ValueError as error:

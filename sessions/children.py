@@ -111,7 +111,7 @@ def _child(pipe: Connection, function: str, arguments: tuple[Any, ...], memory_b
         answer = ("raised", error)
     except BrokenPipeError:
         return
-    except Exception as error:  # the process's last resort: the parent hears of it, with all that is known
+    except Exception as error:  # noqa: BLE001 - the last resort of the process: the parent hears of it
         answer = ("raised", _told(error))
     pipe.send(answer)
     pipe.close()

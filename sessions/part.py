@@ -23,7 +23,7 @@ from sessions.record_fields import record_document
 from sessions.schema import CAMERA_STREAM, MODEL_STREAM, RecordType, row_dtype
 
 if TYPE_CHECKING:
-    from sessions.recorder import FrameRow, StepRow
+    from sessions.rows import FrameRow, StepRow
 
 ROWS_REMEMBERED = 65536  # frame numbers whose row is known; a clip reaches back seconds, not hours
 

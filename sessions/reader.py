@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from jepa_core.errors import ConsoleError, Damaged
 from jepa_core.tracks import SignalTrack
-from jepa_core.types import ActionSpec, CheckpointInfo, Event, InputSpec, Inspection, SourceInfo, frozen
+from jepa_core.types import CheckpointInfo, Event, Inspection, SourceInfo, frozen
 from sessions import canonical, codec, events
 from sessions.part_files import PartFile, open_part
+from sessions.rebuild import RecordedModel, source_info_of
 
 
 def open_session(path: str | Path) -> SessionReader:
@@ -66,7 +67,7 @@ class SessionReader:
         self._first_row = np.cumsum([0, *(part.n_frames for part in parts)])
         self._first_step = np.cumsum([0, *(part.n_steps for part in parts)])
         self._columns: dict[str, NDArray[Any]] = {}
-        self._models = [_Model(part) for part in parts]
+        self._models = [RecordedModel(part) for part in parts]
 
     def __enter__(self) -> SessionReader:
         return self
@@ -109,7 +110,7 @@ class SessionReader:
     @property
     def info(self) -> SourceInfo:
         """The source as it was recorded, with the number of recorded frames."""
-        return _source_info(self._parts[0], self.n_frames)
+        return source_info_of(self._parts[0], self.n_frames)
 
     @property
     def checkpoint_info(self) -> CheckpointInfo | None:
@@ -316,36 +317,6 @@ class SessionReader:
         return part, number - int(firsts[part])
 
 
-class _Model:
-    """How the looks of one part are read back."""
-
-    def __init__(self, part: PartFile) -> None:
-        attributes = part.model.descriptor.get("attributes", {}) if part.model is not None else {}
-        self.n_steps = part.n_steps
-        self.signal_names = tuple(str(name) for name in attributes.get("signal_names", ()))
-        self.frames_per_clip = _int(attributes.get("frames_per_clip"))
-        self.tolerance = (
-            _float(attributes.get("reproduce_tolerance_same")),
-            _float(attributes.get("reproduce_tolerance_other")),
-        )
-        self._layout = str(attributes.get("layout", "grid"))
-        self._tubelet = max(1, _int(attributes.get("tubelet")))
-        self._metric = str(attributes.get("distance", ""))
-        self.checkpoint = _checkpoint(attributes.get("checkpoint_json"))
-
-    def inspection(self, one: Mapping[str, Any]) -> Inspection:
-        return codec.inspection_of(
-            one, kind=self._layout, tubelet=self._tubelet, metric=self._metric,
-            checkpoint=self.checkpoint.id if self.checkpoint is not None else "", signal_names=self.signal_names,
-        )  # fmt: skip
-
-    def signal_column(self, part: PartFile, name: str) -> NDArray[np.float64]:
-        if name not in self.signal_names:
-            return np.full(part.n_steps, np.nan)
-        column: NDArray[np.float64] = part.step_column("signals")[:, self.signal_names.index(name)]
-        return column
-
-
 def _siblings(path: Path) -> list[tuple[int, Path]]:
     """The other parts of the session this file belongs to, one file each: sealed where it is, else the journal."""
     stem = re.sub(r"(\.p\d+)?\.(h5|wmj)$", "", path.name)
@@ -364,53 +335,3 @@ def _siblings(path: Path) -> list[tuple[int, Path]]:
 def _part_number(path: Path) -> int:
     match = re.search(r"\.p(\d+)\.(h5|wmj)$", path.name)
     return int(match[1]) if match else 1
-
-
-def _source_info(part: PartFile, n_frames: int) -> SourceInfo:
-    attributes = part.camera.descriptor.get("attributes", {}) if part.camera is not None else {}
-    try:
-        source = canonical.decode(str(attributes.get("source_json", "{}")))
-        return SourceInfo(
-            name=str(source["name"]), kind=str(source["kind"]), width=int(attributes["width"]),
-            height=int(attributes["height"]), fps=float(source["fps"]), frames=n_frames,
-            is_live=bool(source["is_live"]), is_seekable=bool(source["is_seekable"]), detail=dict(source["detail"]),
-        )  # fmt: skip
-    except (canonical.NotCanonical, KeyError, TypeError, ValueError):
-        width, height = attributes.get("width", 0), attributes.get("height", 0)
-        fps = attributes.get("nominal_fps", 0.0)
-        return SourceInfo(
-            str(attributes.get("device", "")),
-            "unknown",
-            int(width),
-            int(height),
-            float(fps),
-            n_frames,
-            False,
-            True,
-        )
-
-
-def _checkpoint(text: Any) -> CheckpointInfo | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        fields = dict(canonical.decode(text))
-        spec = dict(fields.pop("input"))
-        action = fields.pop("action", None)
-        return CheckpointInfo(
-            input=InputSpec(**{**spec, "mean": tuple(spec["mean"]), "std": tuple(spec["std"])}),
-            action=ActionSpec(**{name: tuple(value) for name, value in action.items()}) if action else None,
-            abilities=frozenset(fields.pop("abilities", ())),
-            notes=tuple(fields.pop("notes", ())),
-            **fields,
-        )
-    except (canonical.NotCanonical, KeyError, TypeError, ValueError, AttributeError):
-        return None
-
-
-def _int(value: Any) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _float(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0

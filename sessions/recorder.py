@@ -6,11 +6,9 @@ follow as the disk allows. Never blocks a producer, never touches Qt, never says
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from sessions import events
 from sessions.disk import Disk, is_full
 from sessions.header import CameraStream, ModelStream, SessionHeader, stream_of_inspection
 from sessions.part import Part
+from sessions.rows import FrameRow, NewStreams, RecorderSettings, RecorderStatus, Row, StepRow
 from sessions.schema import RecordType
 from sessions.space import Space
 
@@ -29,101 +28,7 @@ log = logging.getLogger(__name__)
 
 SECOND_NS = 1_000_000_000
 
-
-@dataclass(frozen=True, slots=True)
-class RecorderSettings:
-    """How a recording behaves. Times in seconds, sizes in bytes."""
-
-    queue_bytes: int = 256 << 20  # pixels and looks that may wait for the disk
-    sync_s: float = 0.5  # streams are on the medium at most twice this after they were written
-    checkpoint_s: float = 5.0
-    part_s: float = 3600.0
-    part_bytes: int = 8 << 30
-    reserve_bytes: int = 64 << 20
-    start_s: float = 600.0  # refuse to start with less space than this lasts
-    warn_s: float = 600.0
-    stop_frames_s: float = 120.0
-    fallback_directory: Path | None = None  # where a recording goes on when its own volume fails
-    deadline_s: float = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class FrameRow:
-    """One frame as it is recorded: its row, and the picture file everybody saw decoded."""
-
-    seq: int
-    index: int
-    t_ns: int
-    received_ns: int
-    error_ns: int
-    pts_ns: int
-    encoded: bytes
-    decoded_crc32: int
-    flags: int = 0
-
-    @property
-    def nbytes(self) -> int:
-        return len(self.encoded)
-
-    def without_payload(self) -> FrameRow:
-        return dataclasses.replace(self, encoded=b"")
-
-
-@dataclass(frozen=True, slots=True)
-class StepRow:
-    """One look as it is recorded; without payload its tokens are let go and its scalars stay."""
-
-    inspection: Inspection
-    has_payload: bool = True
-
-    @property
-    def nbytes(self) -> int:
-        return 5 * self.inspection.error.size + self.inspection.pooled.nbytes if self.has_payload else 0
-
-    def without_payload(self) -> StepRow:
-        return dataclasses.replace(self, has_payload=False)
-
-
-@dataclass(frozen=True, slots=True)
-class NewStreams:
-    """From here on the recording has these streams: a new part, at this place in the order of rows."""
-
-    camera: CameraStream | None  # None: as before
-    model: ModelStream | None
-    keeps_model: bool = False
-
-    @property
-    def nbytes(self) -> int:
-        return 0
-
-    def without_payload(self) -> NewStreams:
-        return self
-
-
-Row = FrameRow | StepRow | NewStreams
-
-
-@dataclass(frozen=True, slots=True)
-class RecorderStatus:
-    """Numbers of now, gathered without asking the disk."""
-
-    session_id: str
-    journal: Path
-    part: int  # from 1
-    state: str  # "idle" | "recording" | "frames_stopped" | "failed" | "stopped"
-    frames: int
-    steps: int
-    events: int
-    gaps: int  # rows without payload and frames without a row
-    bytes: int
-    queue_bytes: int
-    queue_rows: int
-    unsaved_events: int
-    synced_age_ns: (
-        int  # since everything that waits or was written was last known to be on the medium, -1 idle
-    )
-    disk_free: int
-    disk_seconds: float  # until the disk is full at the present rate, -1 unknown
+__all__ = ["FrameRow", "Recorder", "RecorderSettings", "RecorderStatus"]
 
 
 _KEEP: Any = object()

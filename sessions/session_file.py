@@ -22,14 +22,13 @@ from sessions.schema import (
     FRAME_DATA,
     HEADER_JSON,
     MONITOR_COLUMNS,
-    ROLLOUT_LISTS,
     STEP_COLUMNS,
     STREAM_COLUMNS,
     STREAMLESS,
-    TABLES,
     Column,
     RecordType,
 )
+from sessions.schema_tables import ROLLOUT_LISTS, TABLES
 
 EMPTY_SIZES = {"horizon": 0, "action_dim": 0, "embed_dim": 0, "n_signals": 0, "n_rules": 0}
 

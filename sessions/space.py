@@ -14,7 +14,7 @@ from sessions.disk import Disk, is_full
 from sessions.header import SessionHeader
 
 if TYPE_CHECKING:
-    from sessions.recorder import RecorderSettings
+    from sessions.rows import RecorderSettings
 
 BYTES_PER_PIXEL = (
     0.25  # JPEG of quality 95 of ordinary scenes; only the first guess, then the rate is measured

@@ -18,7 +18,8 @@ from jepa_core.clock import CancelToken
 from jepa_core.errors import Cancelled, ConsoleError
 from jepa_core.types import JSON
 from sessions import canonical
-from sessions.checks import Findings, check_session
+from sessions.chain import Findings
+from sessions.checks import check_session
 from sessions.children import ChildFailed, Progress, run_in_child
 from sessions.scan import JournalScan
 

@@ -17,7 +17,8 @@ from jepa_core.errors import Cancelled, Damaged, DiskFull, NotASession, WriteFai
 from sessions import fold, verify
 from sessions.disk import Disk
 from sessions.journal import JournalWriter
-from sessions.schema import NOTICE, RECORD_SECTIONS, TABLES, RecordType
+from sessions.schema import NOTICE, RECORD_SECTIONS, RecordType
+from sessions.schema_tables import TABLES
 from tests.helpers.recordings import SMALL, make_header, make_recorder, make_row, record, record_and_fold
 
 GROUPS = ["header", "record", "streams", "rollouts", "events", "changes", "reviews", "privacy", "integrity"]

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,12 @@ class Shower:
             assert made is not None
             answers.append(self.engine.offer_and_wait(*made, CancelToken()))
         return answers
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tracker_runs() -> None:
+    """multiprocessing's own helper is there before any test, so that the leak guard never meets it half started."""
+    resource_tracker.ensure_running()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
@@ -26,6 +27,12 @@ ROOT = Path(__file__).parents[2]
 
 def picture(level: int) -> np.ndarray:
     return np.full(SHAPE, level, np.uint8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tracker_runs() -> None:
+    """multiprocessing's own helper is there before any test, so that the leak guard never meets it half started."""
+    resource_tracker.ensure_running()
 
 
 @pytest.fixture

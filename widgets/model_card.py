@@ -53,8 +53,9 @@ class ModelCard(QWidget):
         for item in (self._title, self._identity, self._match):
             self._card.body.addWidget(item)
         self._card.body.addLayout(self._chips)
-        for item in (self._notes, self._hint, self._progress):
-            self._card.body.addWidget(item)
+        self._card.body.addWidget(self._notes)
+        self._card.body.addWidget(self._hint)
+        self._card.body.addWidget(self._progress)
         self._card.body.addLayout(row(self._open, self._cancel, self._details, None))
         self._layout = QVBoxLayout(self)
         self._layout.addWidget(heading(self.tr("Checkpoint")))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
@@ -61,7 +62,7 @@ class HoldButton(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
-        follow(self, lambda _theme: (self.updateGeometry(), self.update()))
+        follow(self, self._restyle)
 
     def show_active(self, is_active: bool, words: str) -> None:
         """Filled while its action goes on."""
@@ -76,6 +77,10 @@ class HoldButton(QWidget):
     def minimumSizeHint(self) -> QSize:
         theme = current()
         return QSize(theme.px(128), theme.px(72))
+
+    def _restyle(self, _theme: Theme) -> None:
+        self.updateGeometry()
+        self.update()
 
     def let_go(self) -> None:
         if self._is_down:
@@ -383,10 +388,13 @@ class OverrideBar(QWidget):
         self._timer.start()
 
     def _choice(self, digit: int, text: str) -> QPushButton:
-        made = button(f"{digit}  {text}", "flat", lambda: self.choose_digit(digit) and None)
+        made = button(f"{digit}  {text}", "flat", partial(self._chosen, digit))
         made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         a11y.name(made, text, keys=str(digit))
         return made
+
+    def _chosen(self, digit: int) -> None:
+        self.choose_digit(digit)
 
     def _more(self, event_id: str) -> QPushButton:
         made = button(self.tr("more …"), "flat")

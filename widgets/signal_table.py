@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QGridLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from jepa_core.types import Inspection
 from widgets.parts import heading, label
@@ -83,7 +83,7 @@ class SignalTable(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._tracks: Mapping[str, Track] = {}
-        self._rows: dict[str, tuple[QWidget, Sparkline, QWidget, QWidget]] = {}
+        self._rows: dict[str, tuple[QLabel, Sparkline, QLabel, QLabel]] = {}
         self._percentiles: Mapping[str, float] = {}
         self._titles: Mapping[str, str] = {}
         self._empty = label(
@@ -118,9 +118,9 @@ class SignalTable(QWidget):
     def show_inspection(self, inspection: Inspection | None) -> None:
         """The signals of the newest look."""
         if inspection is None:
-            for _name, spark, value, rank in self._rows.values():
-                value.setText("–")  # type: ignore[attr-defined]
-                rank.setText("")  # type: ignore[attr-defined]
+            for _name, spark, words, rank in self._rows.values():
+                words.setText("–")
+                rank.setText("")
                 spark.show_track(None, 0)
             return
         for name, value in inspection.signals.items():
@@ -140,9 +140,9 @@ class SignalTable(QWidget):
             self._add(name)
         _title, spark, words, rank = self._rows[name]
         track = self._tracks.get(name)
-        words.setText(number(value))  # type: ignore[attr-defined]
+        words.setText(number(value))
         percentile = self._percentiles.get(name)
-        rank.setText(f"p{percentile:.3g}" if percentile is not None else "")  # type: ignore[attr-defined]
+        rank.setText(f"p{percentile:.3g}" if percentile is not None else "")
         rank.setVisible(percentile is not None)
         words.setToolTip(f"{value:.6g} {getattr(track, 'unit', '')}".strip())
         spark.show_track(track, now_ns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
@@ -150,7 +151,7 @@ class StartPage(QWidget):
             detail = item.detail or item.uri
             if item.is_missing:
                 detail = self.tr("not found: {0}").format(item.uri)
-            act = None if item.is_missing else lambda uri=item.uri: self.openRequested.emit(uri)
+            act = None if item.is_missing else partial(self.openRequested.emit, item.uri)
             self._recents.addWidget(_Row(_KINDS.get(item.kind, "open"), item.title, detail, act, words))
         self._no_recents.setVisible(not items)
 
@@ -159,11 +160,7 @@ class StartPage(QWidget):
         clear(self._recoveries)
         for n, item in enumerate(items):
             line = _Row(
-                "recover",
-                item.title,
-                item.detail,
-                lambda path=item.path: self.recoverRequested.emit(path),
-                self.tr("Recover"),
+                "recover", item.title, item.detail, partial(self._recover, item.path), self.tr("Recover")
             )
             self._recoveries.addWidget(line)
             if n == 0:
@@ -193,6 +190,9 @@ class StartPage(QWidget):
             self._recovery_card.findChild(type(self._demo)) if self._recovery_card.isVisibleTo(self) else None
         )
         (target or self._demo).setFocus()
+
+    def _recover(self, path: object) -> None:
+        self.recoverRequested.emit(path)
 
     def _build(self) -> None:
         left, right = QVBoxLayout(), QVBoxLayout()

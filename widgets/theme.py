@@ -334,12 +334,14 @@ QFrame[role="rule"] { background: @line@; border: none; max-height: 1px; min-hei
 
 QPushButton, QToolButton { background: @raised@; color: @text@; border: 1px solid @border@; border-radius: @px6@;
     padding: @px5@ @px12@; }
+QToolButton { padding: @px5@ @px8@; }
 QPushButton:hover, QToolButton:hover { background: @pressed@; }
 QPushButton:pressed, QToolButton:pressed, QToolButton:checked, QPushButton:checked { background: @selection@;
     border-color: @accent@; }
 QPushButton:focus, QToolButton:focus, QComboBox:focus, QAbstractSpinBox:focus, QLineEdit:focus, QPlainTextEdit:focus {
     border: @px2@ solid @accent@; }
-QPushButton:focus, QToolButton:focus { padding: @px4@ @px10@; }
+QPushButton:focus { padding: @px4@ @px10@; }
+QToolButton:focus { padding: @px4@ @px6@; }
 QPushButton:disabled, QToolButton:disabled { color: @dim@; border-color: @line@; background: @panel@; }
 QPushButton[role="primary"] { background: @accent@; color: @on_accent@; border-color: @accent@; font-weight: 600; }
 QPushButton[role="primary"]:hover { background: @accent_text@; }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -490,7 +490,7 @@ def polygon(points: NDArray[np.float64]) -> QPolygonF:
     made = QPolygonF()
     made.resize(len(points))
     if len(points):
-        memory = VoidPtr(made.data(), len(points) * 16, True)
+        memory: Any = VoidPtr(made.data(), len(points) * 16, True)  # type: ignore[call-arg, arg-type]
         np.frombuffer(memory, dtype=np.float64).reshape(-1, 2)[:] = points
     return made
 

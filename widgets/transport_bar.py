@@ -60,8 +60,8 @@ class TransportBar(QWidget):
         self._layout.setSizeConstraint(
             QHBoxLayout.SizeConstraint.SetNoConstraint
         )  # `_fit` hides what has no room
-        for item in (self._back, self._play, self._on):
-            self._layout.addWidget(item)
+        for tool in (self._back, self._play, self._on):
+            self._layout.addWidget(tool)
         self._layout.addWidget(self._seek, 1)
         for item in (self._words, self._speed, self._every):
             self._layout.addWidget(item)
@@ -139,6 +139,7 @@ class TransportBar(QWidget):
         room -= metrics.horizontalAdvance(self._words.text()) + gap
         self._every.setVisible(room >= sum(extras))
         self._speed.setVisible(room >= extras[0])
+        self._words.setVisible(room >= 0)
 
     def _toggle(self) -> None:
         (self.pauseRequested if self._is_playing else self.playRequested).emit()

@@ -43,6 +43,7 @@ class AppState(QObject):
     sourceChanged = Signal(object)
     checkpointChanged = Signal(object)
     recordingChanged = Signal(object)
+    recoveringChanged = Signal(object)
     roleChanged = Signal(object)
     cursorChanged = Signal(object)
     layersChanged = Signal(object)
@@ -53,6 +54,7 @@ class AppState(QObject):
     source: Watched[SourceInfo | None] = Watched(None, "sourceChanged")
     checkpoint: Watched[CheckpointInfo | None] = Watched(None, "checkpointChanged")
     recording: Watched[str | None] = Watched(None, "recordingChanged")  # session id
+    recovering: Watched[str | None] = Watched(None, "recoveringChanged")  # name of the journal
     role: Watched[str] = Watched("operator", "roleChanged")
     cursor_t_ns: Watched[int] = Watched(-1, "cursorChanged")  # time of the frame on the screen
     layers: Watched[frozenset[str]] = Watched(frozenset({"error", "masks"}), "layersChanged")

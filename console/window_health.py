@@ -53,6 +53,8 @@ class HealthSampler(QObject):
             self._badge.show_recording(0)
 
     def _on_fold(self, notice: FoldProgress) -> None:
+        if self._desk.state.recovering is not None:
+            return
         if self._desk.state.recording is not None and not self._desk.pipeline.is_recording:
             self._desk.state.recording = None
         if self._desk.state.recording is None:

@@ -41,6 +41,7 @@ _ARROWS = frozenset(
         Qt.Key.Key_PageUp, Qt.Key.Key_PageDown,
     }
 )  # fmt: skip
+_ENTER = frozenset({Qt.Key.Key_Return, Qt.Key.Key_Enter})
 _BARE = Qt.KeyboardModifier.NoModifier
 _BENIGN = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadModifier
 
@@ -122,6 +123,11 @@ class KeyRouter(QObject):
             self.cancelPressed.emit()
             return True
         is_plain = not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
+        focus = QApplication.focusWidget()
+        if is_plain and event.key() in _ENTER and isinstance(focus, QAbstractButton) and focus.isEnabled():
+            if not event.isAutoRepeat():
+                focus.click()  # outside dialogs Qt itself lets only Space press a button
+            return True
         if is_plain and Qt.Key.Key_0 <= event.key() <= Qt.Key.Key_9 and not is_typing():
             return not event.isAutoRepeat() and self.take_digit(event.key() - int(Qt.Key.Key_0))
         return False

@@ -47,6 +47,8 @@ class Live(QObject):
         self._newest: Frame | None = None
         self._look: Inspection | None = None
         self._is_frozen = False
+        self._is_playing = True
+        self._opened_ns = 0
         self._refresh = QTimer(self)
         self._refresh.setSingleShot(True)
         self._refresh.setInterval(REFRESH_MS)
@@ -104,9 +106,16 @@ class Live(QObject):
         self._desk.state.cursor_t_ns = frame.t_ns
         info = self._desk.state.source
         if info is not None:
-            self._bar.show_position(frame.index, info.frames, max(frame.media_ns, 0))
+            self._bar.show_position(frame.index, info.frames, self._position_ns(info, frame))
             if info.kind == "session":
                 self._timeline.show_cursor(frame.t_ns)
+
+    def _position_ns(self, info: SourceInfo, frame: Frame) -> int:
+        """Of a session from its first frame, of a file from its beginning, of a live source since it was opened."""
+        span = self._span(info) if info.kind == "session" else None
+        if span is not None:
+            return frame.t_ns - span[0]
+        return frame.pts_ns if frame.pts_ns >= 0 else max(frame.t_ns - self._opened_ns, 0)
 
     def _on_look(self, inspection: Inspection) -> None:
         self._look = inspection
@@ -140,6 +149,7 @@ class Live(QObject):
         is_session = info.kind == "session"
         self._newest = self._look = None
         self._is_frozen = False
+        self._opened_ns = self._desk.pipeline.clock.now_ns()
         self._desk.state.source = info
         self._desk.state.screen = "replay" if is_session else "live"
         self._view.show_frame(None)
@@ -206,6 +216,7 @@ class Live(QObject):
 
     def _on_transport(self, notice: TransportChanged) -> None:
         self._bar.show_transport(notice.is_playing, notice.speed, notice.every_frame)
+        self._is_playing = notice.is_playing
         self._desk.actions["every_frame"].setChecked(notice.every_frame)
         self._show_source_state()
 
@@ -260,5 +271,5 @@ class Live(QObject):
             self._card.show_source(None, "empty")
         else:
             self._card.show_source(
-                info, "frozen" if self._is_frozen else "recorded" if info.kind == "session" else "live"
+                info, "live" if info.is_live else "playing" if self._is_playing else "paused"
             )

@@ -83,6 +83,8 @@ class Records(QObject):
         self._desk.say(self.tr("Recording to {0}").format(notice.journal), "ok")
 
     def _folding(self, notice: FoldProgress) -> None:
+        if self._desk.state.recovering is not None:
+            return  # that fold is of an older journal
         self._desk.show_progress("fold", self.tr("Checking and sealing the session…"), notice.fraction)
 
     def _stopped(self, notice: RecordingStopped) -> None:

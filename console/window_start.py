@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject
 from console.notices import FoldProgress, Recovered
 from console.settings import Recent
 from console.window_desk import Desk
+from console.window_keys import is_typing
 from widgets.start_page import CheckItem, RecentItem, RecoveryItem, StartPage
 from widgets.words import size
 
@@ -35,7 +36,6 @@ class Start(QObject):
         self._desk = desk
         self._page = page
         self._open_uri = open_uri
-        self._recovering: Path | None = None
         page.openRequested.connect(open_uri)
         page.openSourceRequested.connect(desk.actions["open_source"].trigger)
         page.openCheckpointRequested.connect(desk.actions["open_checkpoint"].trigger)
@@ -56,21 +56,28 @@ class Start(QObject):
         folder = self._desk.recordings()
         self._desk.off_thread("start-checks", lambda: quick_checks(folder), self._page.show_checks)
         folders = [folder, *(Path(row.uri) for row in self._desk.settings.recents("folder"))]
-        self._desk.off_thread("start-recovery", lambda: unfinished(*folders), self._page.show_recoveries)
+        self._desk.off_thread("start-recovery", lambda: unfinished(*folders), self._show_recoveries)
+
+    def _show_recoveries(self, items: list[RecoveryItem]) -> None:
+        """What a crash left behind comes first: Enter recovers it."""
+        self._page.show_recoveries(items)
+        if items and self._desk.state.screen == "start" and not is_typing():
+            self._page.focus_first()
 
     def recover(self, journal: object) -> None:
-        self._recovering = Path(str(journal))
-        self._desk.show_progress("recover", self.tr("Recovering {0}…").format(self._recovering.name), -1.0)
+        self._desk.state.recovering = Path(str(journal)).name
+        self._desk.show_progress(
+            "recover", self.tr("Recovering {0}…").format(self._desk.state.recovering), -1.0
+        )
         self._desk.pipeline.recover(str(journal))
 
     def _progressed(self, notice: FoldProgress) -> None:
-        if self._recovering is not None:
-            self._desk.show_progress(
-                "recover", self.tr("Recovering {0}…").format(self._recovering.name), notice.fraction
-            )
+        name = self._desk.state.recovering
+        if name is not None:
+            self._desk.show_progress("recover", self.tr("Recovering {0}…").format(name), notice.fraction)
 
     def _recovered(self, notice: Recovered) -> None:
-        self._recovering = None
+        self._desk.state.recovering = None
         self._desk.hide_progress("recover")
         if notice.error is not None or notice.session is None:
             if notice.error is not None:

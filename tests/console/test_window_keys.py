@@ -195,6 +195,15 @@ def test_space_presses_a_focused_button_instead_of_freezing(qtbot, opened):
     assert "error" not in window.state.layers
 
 
+def test_enter_presses_the_focused_button(qtbot, tmp_path):
+    with open_window(qtbot, tmp_path) as (window, pipeline):
+        window.start_page.focus_first()
+
+        QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Return)
+
+        assert pipeline.asked("open_source")[0][1].startswith("world:")
+
+
 def test_escape_cancels_the_load(qtbot, opened):
     window, pipeline = opened
     pipeline.load_checkpoint("/models/other.pt")

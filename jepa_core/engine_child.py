@@ -27,11 +27,14 @@ from jepa_core.messages import AttachRing, Beat, FrameHere
 log = logging.getLogger(__name__)
 
 EXIT_DEVICE_LOST = 70
+NICENESS = 10  # where cores are few, the picture and the record go before the prediction
 
 
 def engine_main(pipe: Connection, loader: str, beat_s: float) -> None:
     """What the engine process runs: this thread looks, one reads the pipe, one beats."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's to handle; it tells us to stop
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)  # before any thread is made: threads inherit it
     sys.setswitchinterval(0.001)  # the ingest thread must get its turn while torch code runs Python
     sending = threading.Lock()
 

@@ -21,6 +21,7 @@ from tests.helpers.recordings import (
     Listener,
     TroubledDisk,
     make_checkpoint,
+    make_header,
     make_look,
     make_recorder,
     make_rgb,
@@ -132,12 +133,13 @@ def test_a_number_beyond_the_session_is_refused(session):
 
 def rolled(directory: Path, n_frames: int = 24) -> tuple[Path, ...]:
     clock, listener = FakeClock(), Listener()
-    recorder = make_recorder(directory, clock, listener)
+    header = make_header(clock)
+    recorder = make_recorder(directory, clock, listener, header=header)
     recorder.start()
     for number in range(n_frames):
         clock.advance(FRAME_NS)
         if number in (8, 16):
-            recorder.reconfigure(model=recorder._first_header.model if number == 16 else None)
+            recorder.reconfigure(model=header.model if number == 16 else None)
         recorder.frame(make_row(number, clock))
         if number % 2 and (number > 17 or 3 <= number < 8):
             recorder.step(make_look(number, clock, step=number // 2))

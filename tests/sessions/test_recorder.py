@@ -389,8 +389,8 @@ def test_a_disk_that_no_longer_answers_does_not_hold_the_stop_for_ever(tmp_path)
 
 def test_a_listener_that_raises_does_not_end_the_recording(tmp_path):
     clock, heard = FakeClock(), Listener()
+    heard.ack = lambda event_id: 1 / 0
     recorder = make_recorder(tmp_path, clock, heard)
-    recorder._on_ack = lambda event_id: 1 / 0
     recorder.start()
     recorder.event(press(clock))
     recorder.frame(make_row(0, clock))

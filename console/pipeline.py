@@ -293,6 +293,11 @@ class Pipeline:
                 track.append(inspection.t_ns, inspection.signals[name], inspection.seq)
         self.looks.put(inspection)
 
+    @property
+    def recorded_checkpoint(self) -> CheckpointInfo | None:
+        """Whose predictions an open session holds; None when none is open or it has none."""
+        return self._session.session.checkpoint_info if self._session is not None and self.is_replay else None
+
     # --- record -------------------------------------------------------------------------------------------------------
 
     @property

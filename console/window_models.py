@@ -17,6 +17,8 @@ from console.notices import (
     EngineLost,
     EngineRestored,
     MaskChanged,
+    SourceClosed,
+    SourceOpened,
 )
 from console.window_desk import Desk
 from jepa_core.errors import CheckpointError, ConsoleError, DeviceLost
@@ -57,6 +59,8 @@ class Models(QObject):
         bridge.on_notice(EngineLost, "checkpoint", self._engine_lost)
         bridge.on_notice(EngineRestored, "checkpoint", self._engine_back)
         bridge.on_notice(MaskChanged, "layers", self._mask_changed)
+        bridge.on_notice(SourceOpened, "checkpoint", self._source_changed)
+        bridge.on_notice(SourceClosed, "checkpoint", self._source_changed)
         bridge.on_inspection("layers", self._looked)
         self._steps = 0
         self._refresh()
@@ -145,6 +149,17 @@ class Models(QObject):
     def _engine_back(self, notice: EngineRestored) -> None:
         self._desk.banner_clear(DeviceLost.code)
         self._desk.say(self.tr("Predictions are back after {0}.").format(duration(notice.seconds)), "ok")
+
+    def _source_changed(self, _notice: object) -> None:
+        """A session brings the checkpoint it was recorded with: its predictions need no other."""
+        if self._desk.state.checkpoint is not None or self._is_loading or self._error is not None:
+            return
+        recorded = self._desk.pipeline.recorded_checkpoint
+        self._view.set_checkpoint(recorded)
+        if recorded is not None:
+            self._card.show_checkpoint(recorded, None)
+        else:
+            self._card.show_empty()
 
     # masks
 

@@ -76,6 +76,7 @@ class ScriptedPipeline:
         self.source_info: SourceInfo | None = None
         self.checkpoint_info: CheckpointInfo | None = None
         self.checkpoint_report: LoadReport | None = None
+        self.recorded_checkpoint: CheckpointInfo | None = None
         self.mask_rule = MaskRule()
         self.is_recording = False
         self.is_replay = False

@@ -15,23 +15,14 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from jepa_core.types import Box, CheckpointInfo, Frame, Inspection
 from widgets import colormaps
+from widgets.chips import Piece, paint_caption, paint_chip, paint_dashed
 from widgets.colormaps import Scale
-from widgets.overlays.base import (
-    Stage,
-    error_map,
-    newest_step,
-    predicted_frames,
-    step_frames,
-    strongest_words,
-)
+from widgets.frame_words import footer, header, token_words
+from widgets.overlays.base import Stage
 from widgets.overlays.error import ErrorOverlay
 from widgets.overlays.masks import MasksOverlay
 from widgets.state_notice import StateNotice
 from widgets.theme import Theme, current, follow
-from widgets.words import NONE, duration, frame_range, grouped, number, plural
-
-Piece = tuple[str, str, bool]
-"""Words, colour role, bold."""
 
 
 class FrameView(QWidget):
@@ -179,73 +170,16 @@ class FrameView(QWidget):
         return "".join(text for text, _role, _bold in self._footer())
 
     def token_words(self, row: int, column: int) -> str | None:
-        """The error of one token in words: place, value on the scale, frames it was predicted for."""
-        inspection = self._inspection
-        shown = None if inspection is None else error_map(inspection)
-        if (
-            inspection is None
-            or shown is None
-            or not (0 <= row < shown.shape[0] and 0 <= column < shown.shape[1])
-        ):
-            return None
-        place = self.tr("row {0}, column {1}").format(row + 1, column + 1)
-        value = float(shown[row, column])
-        if not math.isfinite(value):
-            return self.tr("{0}: the model was shown this; nothing was predicted here").format(place)
-        step = newest_step(inspection)
-        frames = frame_range(step_frames(inspection, step) if step is not None else ())
-        return self.tr("{0}: {1} of scale {2:g}–{3:g}, predicted for frames {4}").format(
-            place, number(value), self._scale.low, self._scale.high, frames
-        )
+        """The error of one token in words; None where there is no token."""
+        return None if self._inspection is None else token_words(self._inspection, self._scale, row, column)
 
     def _header(self) -> list[Piece]:
-        if self._frame is None:
-            return []
-        pieces: list[Piece] = [(f"{self._title} · ", "text", True)] if self._title else []
-        pieces.append((self.tr("frame {0}").format(grouped(self._frame.seq)), "text", False))
-        if self._inspection is None:
-            return [*pieces, (self.tr(" · no prediction yet"), "dim", False)]
-        frames = predicted_frames(self._inspection)
-        if frames:
-            pieces.append((self.tr(" · prediction of frames {0}").format(frame_range(frames)), "text", False))
-        else:
-            pieces.append((self.tr(" · nothing was predicted"), "dim", False))
-        behind = self.staleness() or 0
-        if behind > 0:
-            pieces.append(
-                (self.tr(" · stale, {0}").format(plural(behind, self.tr("frame"))), "flag_text", False)
-            )
-        elif behind < 0:
-            ahead = self.tr(" · of later frames, {0} ahead").format(plural(-behind, self.tr("frame")))
-            pieces.append((ahead, "flag_text", False))
-        if self._age_ms is not None and self._age_ms >= 1000:
-            pieces.append((self.tr(", {0} old").format(duration(self._age_ms / 1000)), "flag_text", False))
-        return pieces
+        return [] if self._frame is None else header(self._frame, self._inspection, self._title, self._age_ms)
 
     def _footer(self) -> list[Piece]:
         if self._frame is None or self._inspection is None:
             return []
-        if self._token is not None and (words := self.token_words(*self._token)) is not None:
-            return [(words, "text", False)]
-        signals = self._inspection.signals
-        pieces: list[Piece] = [
-            (self.tr("Surprise {0}").format(number(self._inspection.surprise)), "text", True)
-        ]
-        if where := strongest_words(self._inspection):
-            pieces.append((self.tr(" · strongest "), "text", False))
-            pieces.append((where, "text", True))
-        if self._inspection.layout.kind == "global":
-            pieces.append(
-                (self.tr(" · this model has one latent per frame, so there is no map"), "dim", False)
-            )
-        elif self._inspection.layout.kind == "slots":
-            pieces.append(
-                (self.tr(" · this model sees objects, not places, so there is no map"), "dim", False)
-            )
-        if "frame_difference" in signals:
-            difference = number(float(signals["frame_difference"]))
-            pieces.append((self.tr(" · frame difference says {0}").format(difference), "text", False))
-        return pieces
+        return footer(self._inspection, self._scale, self._token)
 
     # geometry
 
@@ -315,13 +249,11 @@ class FrameView(QWidget):
             self._paint_look(painter, stage)
             self._paint_regions(painter, stage)
             strip = self._strip(theme)
-            header, footer = self._header(), self._footer()
-            frame_and_age = [piece for piece in header if piece[1] != "text"] if len(header) > 2 else []
-            short = header[: 2 if self._title else 1] + frame_and_age  # how stale it is never gives way
-            self._paint_chip(painter, theme, [header, short], strip / 2, mono=True)
-            self._paint_chip(
-                painter, theme, [footer, footer[:3], footer[:1]], self.height() - strip / 2, mono=False
-            )
+            head, foot = self._header(), self._footer()
+            ages = [piece for piece in head if piece[1] != "text"] if len(head) > 2 else []
+            short = head[: 2 if self._title else 1] + ages  # how stale it is never gives way
+            paint_chip(painter, theme, [head, short], self.width(), strip / 2, mono=True)
+            paint_chip(painter, theme, [foot, foot[:3], foot[:1]], self.width(), self.height() - strip / 2)
         if self._notice.isVisible() and not self._image.isNull():
             painter.fillRect(self.rect(), theme.color("canvas", 0.6))
         painter.end()
@@ -370,49 +302,34 @@ class FrameView(QWidget):
         if not (
             "masks" in self._layers and self._masks.covers_all
         ):  # the double outline already stands there
-            _dashed(painter, stage, square)
+            paint_dashed(painter, stage.theme, square)
         if self._token is not None and inspection.layout.kind == "grid":
             row, column = self._token
             cell = stage.token_transform(inspection.layout).mapRect(QRectF(column, row, 1, 1))
             for width, role in ((3, "ink_dark"), (1, "ink_light")):
                 painter.setPen(QPen(stage.theme.color(role), width))
                 painter.drawRect(cell)
-        self._paint_square_words(painter, stage, square)
+        inset = stage.theme.px(14 if self._hides_all else 4)
+        paint_caption(painter, stage.theme, self._square_words(), square.intersected(stage.picture), inset)
         painter.restore()
 
     def _square_words(self) -> list[str]:
         """What is said beside the square, the longest first: the first one that fits is drawn."""
         n = self._input_size
-        saw = (
-            self.tr("the model saw {0} × {0} of this square").format(n)
-            if n
-            else self.tr("the model saw this square")
-        )
-        short = [self.tr("saw {0} × {0}").format(n)] if n else []
-        if "masks" in self._layers and self._masks.covers_all:
+        if n:
+            saw, short = (
+                self.tr("the model saw {0} × {0} of this square").format(n),
+                [self.tr("saw {0} × {0}").format(n)],
+            )
+        else:
+            saw, short = self.tr("the model saw this square"), []
+        if self._hides_all:
             return [self.tr("{0} · what comes next is hidden from it everywhere").format(saw), saw, *short]
         return [saw, *short]
 
-    def _paint_square_words(self, painter: QPainter, stage: Stage, square: QRectF) -> None:
-        theme = stage.theme
-        painter.setFont(theme.font("small"))
-        seen = square.intersected(stage.picture)
-        inset = theme.px(14) if "masks" in self._layers and self._masks.covers_all else theme.px(4)
-        metrics = painter.fontMetrics()
-        for words in self._square_words():
-            box = QRectF(
-                0, 0, metrics.horizontalAdvance(words) + theme.px(12), metrics.height() + theme.px(4)
-            )
-            if box.width() <= seen.width() - 2 * inset:
-                break
-        else:
-            return
-        box.moveBottomRight(seen.bottomRight() - QPointF(inset, inset))
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.color("ink_dark", 0.7))
-        painter.drawRoundedRect(box, 4, 4)
-        painter.setPen(theme.color("ink_light"))
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, words)
+    @property
+    def _hides_all(self) -> bool:
+        return "masks" in self._layers and self._masks.covers_all
 
     def _paint_regions(self, painter: QPainter, stage: Stage) -> None:
         """The rectangle being drawn, or the one that was drawn while its tool is in hand."""
@@ -428,31 +345,6 @@ class FrameView(QWidget):
             painter.setPen(QPen(stage.theme.color(role), width))
             painter.drawRect(rect)
         painter.drawLine(QLineF(rect.topLeft(), rect.bottomRight()))
-
-    def _paint_chip(
-        self, painter: QPainter, theme: Theme, variants: list[list[Piece]], middle: float, *, mono: bool
-    ) -> None:
-        """Words in a bordered box at the left edge: the first variant that fits, or the last one cut."""
-        left, pad, height = theme.px(12), theme.px(9), theme.px(28)
-        room = self.width() - 2 * left - 2 * pad
-        spans: list[tuple[str, Piece, float]] = []
-        for pieces in variants:
-            spans = [(piece[0], piece, _width(painter, theme, piece, mono)) for piece in pieces]
-            if sum(width for _, _, width in spans) <= room:
-                break
-        if not spans:
-            return
-        spans = _cut(painter, theme, spans, room, mono)
-        box = QRectF(left, middle - height / 2, sum(width for _, _, width in spans) + 2 * pad, height)
-        painter.setPen(QPen(theme.color("line"), 1))
-        painter.setBrush(theme.color("chip", 0.92))
-        painter.drawRoundedRect(box, theme.px(5), theme.px(5))
-        x = box.left() + pad
-        for text, (_whole, role, bold), width in spans:
-            painter.setFont(theme.font("body", mono=mono, bold=bold))
-            painter.setPen(theme.color(role))
-            painter.drawText(QRectF(x, box.top(), width + 2, height), Qt.AlignmentFlag.AlignVCenter, text)
-            x += width
 
     # cursor and region
 
@@ -488,40 +380,3 @@ class FrameView(QWidget):
             return None
         first, last = stage.to_frame(rect.topLeft()), stage.to_frame(rect.bottomRight())
         return (first.x(), first.y(), last.x() - first.x(), last.y() - first.y())
-
-
-def _width(painter: QPainter, theme: Theme, piece: Piece, mono: bool) -> float:
-    painter.setFont(theme.font("body", mono=mono, bold=piece[2]))
-    return float(painter.fontMetrics().horizontalAdvance(piece[0]))
-
-
-def _cut(
-    painter: QPainter, theme: Theme, spans: list[tuple[str, Piece, float]], room: float, mono: bool
-) -> list[tuple[str, Piece, float]]:
-    """As many pieces as there is room for, the last of them with an ellipsis."""
-    kept: list[tuple[str, Piece, float]] = []
-    for text, piece, width in spans:
-        if width > room:
-            painter.setFont(theme.font("body", mono=mono, bold=piece[2]))
-            text = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, int(max(room, 0)))
-            return [*kept, (text, piece, float(painter.fontMetrics().horizontalAdvance(text)))]
-        kept.append((text, piece, width))
-        room -= width
-    return kept
-
-
-def _dashed(painter: QPainter, stage: Stage, square: QRectF) -> None:
-    """A dashed square, white and black in turn so that it is seen on any ground."""
-    for offset, role in ((4, "ink_dark"), (0, "ink_light")):
-        pen = QPen(stage.theme.color(role, 0.75), 1)
-        pen.setDashPattern([4, 4])
-        pen.setDashOffset(offset)
-        painter.setPen(pen)
-        painter.drawRect(square)
-
-
-def age_words(age_ms: float | None) -> str:
-    """An age for a strip or a tip: "121 ms", "1.4 s", "–"."""
-    if age_ms is None or not math.isfinite(age_ms):
-        return NONE
-    return f"{age_ms:.0f} ms" if age_ms < 1000 else duration(age_ms / 1000)

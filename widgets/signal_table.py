@@ -6,7 +6,6 @@ Without a calibration it says so: a percentile of nothing is never shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,9 @@ from PySide6.QtGui import QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from jepa_core.types import Inspection
+from widgets.curve import Track, polygon
 from widgets.parts import heading, label
 from widgets.theme import Theme, current, follow
-from widgets.timeline import polygon
 from widgets.words import number
 
 SPARK_NS = 30_000_000_000
@@ -26,16 +25,6 @@ TITLES = {
     "surprise_top": "Surprise, top 5 %",
     "frame_difference": "Frame difference",
 }
-
-
-class Track(Protocol):
-    """What a sparkline needs of a SignalTrack."""
-
-    unit: str
-
-    def window(
-        self, t0: int, t1: int, columns: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]: ...
 
 
 class Sparkline(QWidget):

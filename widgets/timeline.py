@@ -9,52 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtGui import QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
-from shiboken6 import VoidPtr
 
+from widgets.curve import SECOND, Curve, Track, highest, paint_axis, paint_curve, paint_line, round_up
 from widgets.marks import draw_mark, mark_of, word_of
 from widgets.theme import Theme, current, follow
-from widgets.words import clock, duration, number, plural
-
-SECOND = 1_000_000_000
-_STEPS_S = (
-    0.1,
-    0.2,
-    0.5,
-    1,
-    2,
-    5,
-    10,
-    20,
-    30,
-    60,
-    120,
-    300,
-    600,
-    1200,
-    1800,
-    3600,
-    7200,
-    14400,
-    43200,
-    86400,
-)
-
-
-class Track(Protocol):
-    """What the timeline needs of a SignalTrack."""
-
-    def window(
-        self, t0: int, t1: int, columns: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-        """Times, least and largest values of at most `columns` buckets between t0 and t1, ns."""
-        ...
+from widgets.words import clock, duration, plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +191,11 @@ class Timeline(QWidget):
             flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
             painter.drawText(plot.adjusted(0, -theme.px(20), 0, 0), flags, self._empty)
         else:
-            self._paint_axis(painter, theme, plot)
+            origin = self._origin_ns if self._origin_ns is not None else self.view_range()[0]
+            paint_axis(painter, theme, plot, self.view_range(), origin)
             self._paint_spans(painter, theme, plot)
             if curve is not None:
-                self._paint_curve(painter, theme, plot, *curve)
+                self._paint_curve(painter, theme, plot, curve)
             self._paint_marks(painter, theme, plot)
             self._paint_cursor(painter, theme, plot)
         if self.hasFocus():
@@ -240,9 +204,7 @@ class Timeline(QWidget):
             painter.drawRect(QRectF(self.rect()).adjusted(1, 1, -1, -1))
         painter.end()
 
-    def _window(
-        self, plot: QRectF
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]] | None:
+    def _window(self, plot: QRectF) -> Curve | None:
         if self._track is None or plot.width() < 2:
             return None
         t0, t1 = self.view_range()
@@ -278,28 +240,6 @@ class Timeline(QWidget):
         )
         painter.drawText(row, Qt.AlignmentFlag.AlignVCenter, words)
 
-    def _paint_axis(self, painter: QPainter, theme: Theme, plot: QRectF) -> None:
-        t0, t1 = self.view_range()
-        origin = self._origin_ns if self._origin_ns is not None else t0
-        painter.setFont(theme.font("small", mono=True))
-        metrics = painter.fontMetrics()
-        seconds = (t1 - t0) / SECOND
-        least = seconds * (metrics.horizontalAdvance("00:00:00.0") + theme.px(24)) / max(plot.width(), 1)
-        step = next((s for s in _STEPS_S if s >= least), _STEPS_S[-1])
-        first = math.ceil((t0 - origin) / SECOND / step)
-        last = math.floor((t1 - origin) / SECOND / step)
-        for n in range(first, last + 1):
-            t = origin + int(n * step * SECOND)
-            x = round(self._x(t, plot)) + 0.5
-            painter.setPen(QPen(theme.color("line"), 1))
-            painter.drawLine(QPointF(x, plot.top()), QPointF(x, plot.bottom()))
-            words = clock(t - origin, parts=1 if step < 1 else 0)
-            width = metrics.horizontalAdvance(words) + 2
-            at = QRectF(x + theme.px(3), plot.bottom() + theme.px(3), width, metrics.height())
-            if at.right() <= self.width():
-                painter.setPen(theme.color("dim"))
-                painter.drawText(at, Qt.AlignmentFlag.AlignLeft, words)
-
     def _paint_spans(self, painter: QPainter, theme: Theme, plot: QRectF) -> None:
         for mark in self._marks:
             if mark.end_ns <= mark.t_ns:
@@ -315,48 +255,15 @@ class Timeline(QWidget):
             painter.drawLine(box.topLeft(), box.bottomLeft())
             painter.drawLine(box.topRight(), box.bottomRight())
 
-    def _paint_curve(
-        self,
-        painter: QPainter,
-        theme: Theme,
-        plot: QRectF,
-        t: NDArray[np.int64],
-        low: NDArray[np.float32],
-        high: NDArray[np.float32],
-    ) -> None:
-        top = float(np.nanmax(high)) if np.isfinite(high).any() else 0.0
+    def _paint_curve(self, painter: QPainter, theme: Theme, plot: QRectF, curve: Curve) -> None:
+        top = highest(curve)
         if self._line is not None:
             top = max(top, self._line[0])
         # The ceiling only grows, in steps of 1-2-5: a scale that breathes makes two moments incomparable.
-        self._ceiling = max(self._ceiling, _round_up(top))
-        y_of = plot.height() / max(self._ceiling, 1e-9)
-        t0, t1 = self.view_range()
-        x = plot.left() + (t - t0).astype(np.float64) / (t1 - t0) * plot.width()
-        points = np.empty((len(t) * 2, 2))
-        points[0::2, 0] = points[1::2, 0] = x
-        points[0::2, 1], points[1::2, 1] = plot.bottom() - low * y_of, plot.bottom() - high * y_of
-        painter.save()
-        painter.setClipRect(plot.adjusted(0, -2, 0, 2))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        # A pen of exactly 1 px takes Qt's fast path: 0.2 ms instead of 40 ms at any other width. Thicker is drawn twice.
-        painter.setPen(QPen(theme.color("signal"), 1))
-        for part in _unbroken(points):
-            line = polygon(part)
-            for n in range(round(theme.zoom)):
-                painter.drawPolyline(line.translated(0, n))
-        painter.restore()
-        painter.setFont(theme.font("small", mono=True))
-        painter.setPen(theme.color("dim"))
-        gutter = QRectF(0, plot.top() - theme.px(2), plot.left() - theme.px(5), plot.height() + theme.px(4))
-        painter.drawText(
-            gutter, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop, number(self._ceiling)
-        )
-        painter.drawText(gutter, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, "0")
+        self._ceiling = max(self._ceiling, round_up(top))
+        paint_curve(painter, theme, plot, self.view_range(), self._ceiling, curve)
         if self._line is not None:
-            y = plot.bottom() - self._line[0] * y_of
-            painter.setPen(QPen(theme.color("flag_text"), 1, Qt.PenStyle.DashLine))
-            painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y))
-            painter.drawText(QPointF(plot.left() + theme.px(6), y - theme.px(4)), self._line[1])
+            paint_line(painter, theme, plot, self._ceiling, *self._line)
 
     def _paint_marks(self, painter: QPainter, theme: Theme, plot: QRectF) -> None:
         size = theme.px(13)
@@ -473,32 +380,3 @@ class Timeline(QWidget):
         near = [(abs(self._x(mark.t_ns, plot) - at.x()), n, mark) for n, mark in enumerate(self._marks)]
         distance, _, mark = min(near, default=(math.inf, 0, None))
         return mark if distance <= theme.px(10) else None
-
-
-def _round_up(value: float) -> float:
-    """The next of … 0.1, 0.2, 0.5, 1, 2, 5 … above the value with a little room."""
-    if not math.isfinite(value) or value <= 0:
-        return 0.1
-    value *= 1.08
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= value)
-
-
-def polygon(points: NDArray[np.float64]) -> QPolygonF:
-    """(n, 2) widget pixels as a QPolygonF, written into its memory at once: a loop over points would take longer
-    than painting them."""
-    made = QPolygonF()
-    made.resize(len(points))
-    if len(points):
-        memory: Any = VoidPtr(made.data(), len(points) * 16, True)  # type: ignore[call-arg, arg-type]
-        np.frombuffer(memory, dtype=np.float64).reshape(-1, 2)[:] = points
-    return made
-
-
-def _unbroken(points: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """The polyline cut where values are not finite: a gap in the record is a gap in the curve."""
-    good = np.isfinite(points).all(axis=1)
-    if good.all():
-        return [points]
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], good.astype(np.int8), [0]])))
-    return [points[start:end] for start, end in zip(edges[0::2], edges[1::2], strict=True)]

@@ -132,6 +132,8 @@ def timeline(state: str) -> QWidget:
         line.refresh(107 * SECOND)
         line.set_events(make_marks())
         line.show_cursor(106 * SECOND)
+    if state == "threshold":
+        line.set_line(0.6, "flag line: at most 1 false flag per hour, calibrated on 3.1 h")
     if state == "whole":
         line.set_window(None)
         line.set_span(0, 107 * SECOND)
@@ -352,7 +354,7 @@ GALLERY: dict[str, tuple[Callable[[str], QWidget], tuple[str, ...]]] = {
         frame_view,
         ("empty", "busy", "error", "no prediction", "multiblock", "future", "slots", "global", "narrow"),
     ),
-    "timeline": (timeline, ("empty", "live", "whole")),
+    "timeline": (timeline, ("empty", "live", "threshold", "whole")),
     "override_bar": (override_bar, ("idle", "held", "reason", "severity", "failed", "disabled")),
     "transport_bar": (transport_bar, ("empty", "file", "live", "narrow")),
     "health_strip": (health_strip, ("empty", "live")),

@@ -8,7 +8,8 @@ from PySide6.QtCore import QPoint, Qt
 
 from jepa_core.tracks import SignalTrack
 from tests.widgets.gallery import SECOND, make_marks, make_track
-from widgets.timeline import EventMark, Timeline, polygon
+from widgets.curve import polygon
+from widgets.timeline import EventMark, Timeline
 
 
 class CountingTrack(SignalTrack):

@@ -5,7 +5,7 @@ Reads in pieces, so that memory stays bounded whatever the file claims. Finds; `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,12 @@ from jepa_core.errors import Cancelled, Damaged, NotASession
 from sessions import canonical, derive
 from sessions.chain import BLOCK, MOST_NOTED, Chain, Findings
 from sessions.derive import ClockMap, Moment, StreamPlan
-from sessions.journal import CORE, digest_of, genesis_of, link_of
+from sessions.journal import CORE, genesis_of, link_of
+from sessions.payload_checks import Payloads, short
 from sessions.scan import check_version
 from sessions.schema import FORMAT, HEADER_JSON, Column, RecordType
 from sessions.schema_tables import TABLES
 from sessions.session_file import end_facts, stream_columns
-
-PIECE_BYTES = 8 << 20  # payload bytes read together
 
 DOCUMENT_TABLES = (
     "/events",
@@ -80,8 +79,7 @@ class _Checker:
         self._found = findings
         self._tell = tell
         self._cancel = cancel
-        self._is_seen = np.zeros(chain.n, bool)
-        self._n_seen = 0
+        self._payloads = Payloads(chain, findings, tell, cancel)
         self._derived: dict[str, _Cursor] = {}
 
     def run(self) -> None:
@@ -117,9 +115,9 @@ class _Checker:
             OverflowError,
         ) as error:
             # h5py turns damage of a file's structure into any of these, depending on where it lies
-            unseen = np.flatnonzero(~self._is_seen)
+            unseen = np.flatnonzero(~self._payloads.is_seen)
             seq = int(self._chain.seq[unseen[0]]) if len(unseen) else 0
-            self._found.damage(seq, f"{path} cannot be read ({_short(error)})")
+            self._found.damage(seq, f"{path} cannot be read ({short(error)})")
             return None
 
     # --- the chain ------------------------------------------------------------------------------------------------
@@ -169,34 +167,7 @@ class _Checker:
         if stated != list(rows):
             self._found.alter(0, "the clock table of the header does not follow from the records")
 
-    # --- payloads -------------------------------------------------------------------------------------------------
-
-    def _payload(self, seq: int, type_: int | None, payload: bytes, where: str) -> bool:
-        """Check one rebuilt payload against its record; True if it is what was recorded."""
-        row = self._chain.row_of(seq)
-        if row < 0 or self._is_seen[row]:
-            self._found.alter(
-                seq, f"{where} names a record that {'has another payload' if row >= 0 else 'is not there'}"
-            )
-            return False
-        one = self._chain.at(row)
-        self._is_seen[row] = True
-        self._n_seen += 1
-        if self._n_seen % 1024 == 0:
-            self._cancel.check()
-            self._tell(0.2 + 0.8 * self._n_seen / max(1, self._chain.n))
-        if int(one["redaction"]) >= 0:
-            self._found.redactions += 1
-            return False
-        if type_ is not None and int(one["type"]) != type_:
-            self._found.alter(seq, f"{where} holds a record of another type")
-            return False
-        if int(one["payload_length"]) != len(payload) or digest_of(bytes(one["salt"]), payload) != bytes(
-            one["digest"]
-        ):
-            self._found.alter(seq, f"{where} is not what was recorded")
-            return False
-        return True
+    # --- payloads ---------------------------------------------------------------------------------------------------
 
     def _check_stream(self, plan: StreamPlan) -> None:
         path = f"/streams/{plan.name}"
@@ -204,84 +175,8 @@ class _Checker:
         if group is None:
             self._found.alter(0, f"{path} is missing")
             return
-        self._same_attributes(group.attrs, derive.stream_attributes(plan.descriptor), path, 0)
-        names = [column.name for column in stream_columns(plan)]
-        n_rows = {group[name].shape[0] for name in names}
-        if len(n_rows) != 1:
-            self._found.alter(0, f"the columns of {path} have different lengths")
-            return
-        step = max(1, min(2048, PIECE_BYTES // plan.dtype.itemsize))
-        offset = 0
-        for first, last in _pieces(n_rows.pop(), step):
-            columns = self._read_rows(group, names, first, last, path)
-            if columns is None:
-                continue
-            offset = self._check_rows(plan, group, columns, offset, path)
-
-    def _read_rows(
-        self, group: Any, names: Sequence[str], first: int, last: int, path: str
-    ) -> dict[str, Any] | None:
-        """Columns of some rows; what HDF5's own checksum refuses is narrowed down to the first bad row."""
-        try:
-            return {name: group[name][first:last] for name in names}
-        except (OSError, RuntimeError) as error:
-            for row in range(first, last):
-                for name in names:
-                    try:
-                        group[name][row]
-                    except (OSError, RuntimeError):
-                        self._found.damage(
-                            self._seq_at(group, row),
-                            f"row {row} of {path}/{name} cannot be read ({_short(error)})",
-                        )
-                        self._mark_unreadable(group, row, last)
-                        return None
-            return None
-
-    def _seq_at(self, group: Any, row: int) -> int:
-        try:
-            return int(group["chain_seq"][row])
-        except (OSError, RuntimeError):
-            return 0
-
-    def _mark_unreadable(self, group: Any, first: int, last: int) -> None:
-        """Records behind an unreadable chunk are damaged, not missing."""
-        for row in range(first, last):
-            at = self._chain.row_of(self._seq_at(group, row))
-            if at >= 0:
-                self._is_seen[at] = True
-
-    def _check_rows(
-        self, plan: StreamPlan, group: Any, columns: Mapping[str, Any], offset: int, path: str
-    ) -> int:
-        rows = np.zeros(len(columns["chain_seq"]), plan.dtype)
-        for name in plan.dtype.names or ():
-            rows[name] = columns[name]
-        for row, seq in enumerate(columns["chain_seq"]):
-            payload = rows[row : row + 1].tobytes()
-            if plan.has_data:
-                length = int(columns["data_length"][row])
-                if int(columns["data_offset"][row]) != offset:
-                    self._found.alter(seq, f"{path}/data_offset does not follow from the rows before")
-                data = self._read_data(group["data"], offset, length, int(seq), path)
-                offset += length
-                if data is None:
-                    continue
-                payload += data
-            self._payload(int(seq), plan.record_type, payload, f"{path} row")
-        return offset
-
-    def _read_data(self, data: Any, offset: int, length: int, seq: int, path: str) -> bytes | None:
-        if length > 64 << 20 or offset + length > data.shape[0]:
-            self._found.alter(seq, f"{path}/data is shorter than its rows say")
-            return None
-        try:
-            return bytes(data[offset : offset + length].tobytes())
-        except (OSError, RuntimeError) as error:
-            self._found.damage(seq, f"its bytes in {path}/data cannot be read ({_short(error)})")
-            if (row := self._chain.row_of(seq)) >= 0:
-                self._is_seen[row] = True
-            return None
+        self._same_attributes(group.attrs, derive.stream_attributes(plan.descriptor), path)
+        self._payloads.check_stream(plan, group, path)
 
     def _check_documents(self, path: str) -> None:
         group, columns = self._file[path], TABLES[path]
@@ -293,13 +188,13 @@ class _Checker:
                 stored = _row(group, columns, row)
             except (OSError, RuntimeError) as error:
                 self._found.damage(
-                    self._seq_at(group, row), f"row {row} of {path} cannot be read ({_short(error)})"
+                    self._payloads.seq_at(group, row), f"row {row} of {path} cannot be read ({short(error)})"
                 )
-                self._mark_unreadable(group, row, row + 1)
+                self._payloads.mark(group, row, row + 1)
                 continue
             seq = int(stored["chain_seq"])
             payload = stored["json"]
-            if self._payload(seq, None, payload, f"{path} row {row}"):
+            if self._payloads.check(seq, None, payload, f"{path} row {row}"):
                 self._check_derived(path, stored, seq, payload)
 
     def _check_derived(self, path: str, stored: Mapping[str, Any], seq: int, payload: bytes) -> None:
@@ -322,9 +217,9 @@ class _Checker:
             seq, offset, length = (
                 int(group[name][row]) for name in ("chain_seq", "data_offset", "data_length")
             )
-            data = self._read_data(group["data"], offset, length, seq, "/integrity/other")
+            data = self._payloads.read_data(group["data"], offset, length, seq, "/integrity/other")
             if data is not None:
-                self._payload(seq, None, data, "/integrity/other")
+                self._payloads.check(seq, None, data, "/integrity/other")
 
     def _check_end(self) -> dict[str, Any]:
         dataset = self._file["/integrity/end_json"]
@@ -336,7 +231,7 @@ class _Checker:
         if seq < 0:
             return end_facts(None, last)
         document: Any = {}
-        if self._payload(seq, RecordType.END, payload, "the end record"):
+        if self._payloads.check(seq, RecordType.END, payload, "the end record"):
             try:
                 document = canonical.decode(payload)
             except canonical.NotCanonical:
@@ -345,7 +240,7 @@ class _Checker:
 
     def _check_unseen(self) -> None:
         """A record without payload must have an authorised redaction."""
-        for row in np.flatnonzero(~self._is_seen)[:MOST_NOTED]:
+        for row in np.flatnonzero(~self._payloads.is_seen)[:MOST_NOTED]:
             one = self._chain.at(int(row))
             redaction = int(one["redaction"])
             if 0 <= redaction < self._file["/privacy/redactions/redaction_id"].shape[0]:
@@ -360,14 +255,14 @@ class _Checker:
         state = _text(file.attrs.get("state", ""))
         if state in ("sealed", "recovered"):
             state = "recovered" if end["end_reason"] == "recovered" else "sealed"
-        self._same_attributes(file.attrs, derive.root_attributes(header, state), "/", 0)
-        self._same_attributes(file["header"].attrs, derive.header_attributes(header, end), "/header", 0)
-        self._same_attributes(file["privacy"].attrs, derive.privacy_attributes(header), "/privacy", 0)
+        self._same_attributes(file.attrs, derive.root_attributes(header, state), "/")
+        self._same_attributes(file["header"].attrs, derive.header_attributes(header, end), "/header")
+        self._same_attributes(file["privacy"].attrs, derive.privacy_attributes(header), "/privacy")
         for name in HEADER_JSON:
             if _bytes(file[f"/header/{name}_json"][()]) != canonical.encode(header.get(name)):
                 self._found.alter(0, f"/header/{name}_json says other than the header")
 
-    def _same_attributes(self, have: Any, want: Mapping[str, Any], path: str, seq: int) -> None:
+    def _same_attributes(self, have: Any, want: Mapping[str, Any], path: str) -> None:
         for name, value in want.items():
             stored = have.get(name)
             if isinstance(value, list):
@@ -377,7 +272,7 @@ class _Checker:
             else:
                 same = stored is not None and np.array_equal(stored, value)
             if not same:
-                self._found.alter(seq, f"the attribute {name} of {path} says other than the header")
+                self._found.alter(0, f"the attribute {name} of {path} says other than the header")
 
     def _check_labels(self) -> None:
         """Units and names are not in the chain, but the schema knows what they must be."""
@@ -435,18 +330,9 @@ def _same_row(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return True
 
 
-def _pieces(count: int, step: int) -> Iterator[tuple[int, int]]:
-    for first in range(0, count, step):
-        yield first, min(first + step, count)
-
-
 def _bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode("utf-8")
 
 
 def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _short(error: BaseException) -> str:
-    return str(error).splitlines()[0][:120] if str(error) else type(error).__name__

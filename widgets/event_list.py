@@ -219,6 +219,9 @@ class EventList(QWidget):
         )
         a11y.name(self._kind, self.tr("Kind of event"))
         a11y.name(self._search, self.tr("Filter events by words"))
+        self._nothing = self.tr(
+            "Nothing has happened yet. N marks a near miss, O held is an override, B a bookmark."
+        )
         self._empty = label(role="dim", wrap=True)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         pages = QWidget()
@@ -255,6 +258,11 @@ class EventList(QWidget):
         self._model.origin_ns = t_ns
         self._view.viewport().update()
 
+    def set_empty_text(self, text: str) -> None:
+        """The sentence shown while there are no events; in a recorded session nothing more will happen."""
+        self._nothing = text
+        self._refilter()
+
     def select(self, event_id: str) -> None:
         """Show which event we stand at."""
         for n in range(self._filter.rowCount()):
@@ -272,9 +280,7 @@ class EventList(QWidget):
         self._filter.set_filter(str(self._kind.currentData() or ""), self._search.text())
         has_rows = self._filter.rowCount() > 0
         self._empty.setText(
-            self.tr("Nothing has happened yet. N marks a near miss, O held is an override, B a bookmark.")
-            if self._model.rowCount() == 0
-            else self.tr("No event matches the filter.")
+            self._nothing if self._model.rowCount() == 0 else self.tr("No event matches the filter.")
         )
         self._pages.setCurrentIndex(1 if has_rows else 0)
 

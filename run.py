@@ -140,7 +140,7 @@ def test(options: list[str]) -> int:
     say("-- pytest")
     started = time.monotonic()
     try:
-        code = run_python(command, environment)
+        code = leftovers.wait_for(subprocess.Popen([str(PYTHON), *command], cwd=ROOT, env=environment))
         counts = json.loads(counts_file.read_text()) if counts_file.exists() else {}
         kinds = [name for name in ("passed", "failed", "error", "skipped") if counts.get(name)]
         note = ", ".join(f"{counts[name]} {name}" for name in kinds) or "no test ran"

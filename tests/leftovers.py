@@ -33,6 +33,17 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def wait_for(child: subprocess.Popen[bytes]) -> int:
+    """The child's exit status. On Linux adopted orphans that end meanwhile are laid to rest as init would do it."""
+    if not sys.platform.startswith("linux"):
+        return child.wait()
+    while True:
+        pid, status = os.wait()
+        if pid == child.pid:
+            child.returncode = os.waitstatus_to_exitcode(status)
+            return child.returncode
+
+
 def traces(root: Path) -> Traces:
     shm = Path("/dev/shm")
     names = [entry.name for entry in shm.iterdir()] if shm.is_dir() else []

@@ -221,6 +221,16 @@ def test_a_process_a_run_left_behind_is_found_and_ended(tmp_path: Path):
     assert "(sleep)" in judged(tmp_path, f"subprocess.run([sys.executable, '-c', {ORPHAN!r}])")
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="orphans are adopted on Linux only")
+def test_an_orphan_that_ends_by_itself_does_not_stay_as_a_zombie(tmp_path: Path):
+    parent = "import os\nif os.fork() == 0:\n    os.fork() or os._exit(0)\n    os._exit(0)\nos.wait()\nraise SystemExit(4)"
+    run = (
+        f"code = leftovers.wait_for(subprocess.Popen([sys.executable, '-c', {parent!r}]))\n"
+        "print('ended with', code, 'and', len(leftovers._children()), 'left')"
+    )
+    assert judged(tmp_path, run).startswith("ended with 4 and 0 left")
+
+
 def test_a_file_a_run_left_behind_is_found(tmp_path: Path):
     assert judged(tmp_path, "(home / 'forgotten').touch()") == "temporary file forgotten"
 

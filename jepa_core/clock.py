@@ -65,7 +65,9 @@ class SystemClock:
 class FakeClock:
     """Time that moves only when a test says so. A waiter is released when `advance` passes its moment."""
 
-    def __init__(self, start_ns: int = 1_000_000_000, wall_offset_ns: int = 1_700_000_000_000_000_000) -> None:
+    def __init__(
+        self, start_ns: int = 1_000_000_000, wall_offset_ns: int = 1_700_000_000_000_000_000
+    ) -> None:
         self._now_ns = start_ns
         self._wall_offset_ns = wall_offset_ns
         self._moved = threading.Condition()

@@ -27,7 +27,9 @@ class ConsoleError(Exception):
         return f"{self.what} {self.hint}".strip()
 
 
-def _rebuild(kind: type[ConsoleError], what: str, hint: str, detail: str, state: dict[str, object]) -> ConsoleError:
+def _rebuild(
+    kind: type[ConsoleError], what: str, hint: str, detail: str, state: dict[str, object]
+) -> ConsoleError:
     """Errors cross a pipe between processes; Exception's own pickling would lose the keyword fields."""
     error = kind.__new__(kind)
     ConsoleError.__init__(error, what, hint, detail)

@@ -226,7 +226,7 @@ class CheckpointInfo:
     dtype: str = "float32"
     parameters: int = 0
     embed_dim: int = 0
-    notes: tuple[str, ...] = ()  # what must be said on screen: "untrained demo weights", "no EMA target in this file"
+    notes: tuple[str, ...] = ()  # to be said on screen: "untrained demo weights", "no EMA target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,7 @@ class LoadReport:
     reshaped: tuple[str, ...] = ()  # "name: expected (a, b), file has (c, d)"
     ignored: tuple[str, ...] = ()
     absent_parts: tuple[str, ...] = ()  # whole parts absent by design: "predictor", "target_encoder"
-    assumed: Mapping[str, str] = field(default_factory=dict)  # what the file does not say → value and its source
+    assumed: Mapping[str, str] = field(default_factory=dict)  # what the file leaves open → value, source
     sha256: str = ""
     file_bytes: int = 0
     memory_bytes: int = 0  # forecast of device memory for one look

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from console import environment
+from console import environment, logs
 from console.config import Config, changed
 from jepa_core.errors import ConsoleError, WriteFailed
 from jepa_core.messages import EngineOptions
@@ -75,8 +75,11 @@ def run_window(
     look = {"look.theme": start.theme, "look.zoom": start.zoom}
     config = changed(config, {key: value for key, value in look.items() if value is not None}, "command line")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    running_logs = logs.setup(config.log)
     pipeline = make_pipeline(config)
     window = MainWindow(pipeline, config, Settings())
+    if running_logs.fault is not None:
+        window.desk.fault(running_logs.fault)
     if start.size is not None:
         window.resize(*start.size)
     if start.screenshot is not None:
@@ -88,6 +91,7 @@ def run_window(
         begin = Begin(window, start, result.fail)
         begin.go()
         app.exec()
+    running_logs.close()
     shiboken6.delete(window)  # now, with Python still whole: event filters run while widgets are taken apart
     if result.error is not None:
         raise result.error

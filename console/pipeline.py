@@ -198,6 +198,12 @@ class Pipeline:
         if self._session is not None:
             self.seek(self._session.index_at(t_ns))
 
+    def seek_seq(self, seq: int) -> None:
+        """To the recorded frame with this number; nothing when it was not recorded."""
+        row = self._session.session.row_of_seq(seq) if self._session is not None else None
+        if row is not None and row >= 0:
+            self.seek(row)
+
     def set_speed(self, speed: float) -> None:
         if self._thread is not None:
             self._thread.set_speed(speed)

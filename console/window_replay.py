@@ -71,7 +71,9 @@ class Replay(QObject):
 
     def _progressed(self, notice: RecomputeProgress) -> None:
         if self._cancel is not None:
-            self._desk.show_progress("recompute", notice.text, notice.fraction, self.cancel)
+            self._desk.show_progress(
+                "recompute", self.tr("Recomputing: {0}").format(notice.text), notice.fraction, self.cancel
+            )
 
     def _finished(self, notice: RecomputeDone) -> None:
         self._cancel = None
@@ -81,7 +83,10 @@ class Replay(QObject):
         elif notice.report is None:
             self._desk.say(self.tr("Recomputing was cancelled. Nothing was changed."))
         else:
-            DriftDialog(notice.report, self._desk.window).show()
+            dialog = DriftDialog(notice.report, self._desk.window)
+            dialog.recomputeRequested.connect(self.ask_recompute)
+            dialog.frameRequested.connect(self._desk.pipeline.seek_seq)
+            dialog.show()
 
     def _refresh(self, info: object) -> None:
         is_session = getattr(info, "kind", "") == "session"

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
+from console.dialogs.buttons import standard
 from widgets.drift_view import DriftView
 
 
 class DriftDialog(QDialog):
     """Shows one drift report; the session it speaks of stays untouched."""
+
+    recomputeRequested = Signal()
+    frameRequested = Signal(object)  # seq
 
     def __init__(self, report: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -20,7 +24,9 @@ class DriftDialog(QDialog):
         self.resize(760, 520)
         view = DriftView()
         view.show_report(report)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        view.recomputeRequested.connect(self.recomputeRequested)
+        view.frameRequested.connect(self.frameRequested)
+        buttons = standard(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addWidget(view, 1)

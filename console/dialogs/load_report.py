@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
+from console.dialogs.buttons import standard
 from jepa_core.types import CheckpointInfo, LoadReport
 from widgets.load_report import LoadReportView
 
@@ -21,7 +22,7 @@ class LoadReportDialog(QDialog):
         self.resize(760, 520)
         view = LoadReportView()
         view.show_report(report, info)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons = standard(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addWidget(view, 1)

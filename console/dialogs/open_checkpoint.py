@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from console.dialogs.buttons import standard
 from widgets import a11y
 
 
@@ -37,7 +38,7 @@ class OpenCheckpointDialog(QDialog):
         self._path.setPlaceholderText(self.tr("/path/to/vitl.pt, or a folder with config.json"))
         self._config = QLineEdit()
         self._config.setPlaceholderText(self.tr("found by itself when it lies beside the file"))
-        self._buttons = QDialogButtonBox(
+        self._buttons = standard(
             QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel
         )
         form = QFormLayout()

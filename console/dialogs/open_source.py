@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from console.dialogs.buttons import standard
 from widgets import a11y
 
 
@@ -38,7 +39,7 @@ class OpenSourceDialog(QDialog):
         self._seed.setRange(0, 2**31 - 1)
         self._seed.setValue(1)
         self._barcode = QCheckBox(self.tr("Paint the frame number into the picture as a barcode"))
-        self._buttons = QDialogButtonBox(
+        self._buttons = standard(
             QDialogButtonBox.StandardButton.Open | QDialogButtonBox.StandardButton.Cancel
         )
         a11y.name(self._is_path, self.tr("Open a path"))

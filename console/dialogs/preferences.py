@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from console.config import Config, user_path
+from console.dialogs.buttons import standard
 from widgets import a11y
 
 
@@ -88,9 +89,7 @@ class PreferencesDialog(QDialog):
         words = QLabel(self.tr("Kept in {0}").format(user_path()))
         words.setProperty("role", "small")
         words.setWordWrap(True)
-        buttons = QDialogButtonBox(
-            QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel
-        )
+        buttons = standard(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         whole = QVBoxLayout(self)

@@ -178,6 +178,9 @@ class ScriptedPipeline:
     def seek_time(self, t_ns: int) -> None:
         self.calls.append(("seek_time", t_ns))
 
+    def seek_seq(self, seq: int) -> None:
+        self.calls.append(("seek_seq", seq))
+
     def set_speed(self, speed: float) -> None:
         self.calls.append(("set_speed", speed))
 

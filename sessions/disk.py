@@ -77,6 +77,13 @@ class Disk:
         finally:
             os.close(fd)
 
+    def make_directory(self, path: Path) -> None:
+        """Create a folder and those above it, and make their names durable: a new folder can be lost like a file."""
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            self.sync_directory(folder.parent)
+
     def replace(self, source: Path, target: Path) -> None:
         os.replace(source, target)
 

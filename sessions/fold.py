@@ -12,7 +12,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jepa_core.clock import CancelToken
 from jepa_core.errors import ConsoleError, Damaged, DiskFull, NotASession, SessionError, WriteFailed
@@ -22,8 +22,9 @@ from sessions.disk import Disk, is_full, is_in_use
 from sessions.journal import CRC, HEAD, RECORD_MAGIC
 from sessions.scan import JournalScan
 from sessions.schema import FORMAT, SCHEMA_VERSION, RecordType
-from sessions.session_file import SessionFile
-from sessions.verify import Verdict, verify_file
+
+if TYPE_CHECKING:
+    from sessions.verify import Verdict
 
 JOURNAL, SESSION, SEAL, PARTIAL, RESERVE = ".wmj", ".h5", ".seal.json", ".partial", ".reserve"
 _EVERY = 64  # records between two looks at the cancel token
@@ -160,6 +161,8 @@ def _fold_for_parent(journal: str, keep_journal: bool, progress: Progress) -> st
 
 def _write(journal: Path, session: Path, tell: Progress, token: CancelToken, disk: Disk) -> dict[str, Any]:
     """Write the partial file, verify it against the journal's chain, and give it its name."""
+    from sessions.verify import verify_file  # brings h5py, which the window's process need not load to record
+
     partial = session.with_name(session.name + PARTIAL)
     disk.remove(partial)
     try:
@@ -180,6 +183,8 @@ def _write(journal: Path, session: Path, tell: Progress, token: CancelToken, dis
 
 
 def _write_partial(scan: JournalScan, partial: Path, tell: Progress, token: CancelToken) -> dict[str, Any]:
+    from sessions.session_file import SessionFile
+
     file = SessionFile(partial, scan)
     try:
         for number, record in enumerate(scan.records()):
@@ -207,6 +212,8 @@ def _finish(journal: Path, session: Path, disk: Disk) -> dict[str, Any] | None:
     """The session file stands already (killed before the seal, or folded twice): is it this journal's?"""
     if seal_path(session).exists():
         return {}
+    from sessions.verify import verify_file
+
     with JournalScan(journal) as scan:
         counts: dict[int, int] = {}
         first_wall = last_wall = -1

@@ -23,6 +23,9 @@ from sessions.schema import FORMAT, RecordType
 WIDE = frozenset({"token_error", "token_role", "pooled_predicted", "pooled_target", "pooled_context"})
 """Columns of a step that are read one step at a time."""
 
+MOST_ROWS = 50_000_000
+"""More than a part can hold: eight gigabytes of rows without a single pixel."""
+
 CANNOT_READ = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
 """What h5py raises for a damaged file, depending on where the damage lies."""
 
@@ -107,7 +110,10 @@ class H5Part:
             self.problems.append(f"journal: {_text(self._file['/integrity/damage/cause'][row])}")
 
     def _count(self, plan: StreamPlan | None, column: str) -> int:
-        return int(self._file[f"/streams/{plan.name}/{column}"].shape[0]) if plan is not None else 0
+        count = int(self._file[f"/streams/{plan.name}/{column}"].shape[0]) if plan is not None else 0
+        if count > MOST_ROWS:
+            raise Damaged(f"{self.path.name} claims {count} rows.", "Run verify on it to see what is left.")
+        return count
 
     def frame_column(self, name: str) -> NDArray[Any]:
         assert self.camera is not None
@@ -179,7 +185,7 @@ class JournalPart:
         self.path = path
         self.state = "journal"
         self.problems: list[str] = []
-        self._documents: dict[str, list[bytes]] = {}
+        self._documents: dict[str, list[tuple[int, int]]] = {}  # offset and length of each
         self._frames = bytearray()
         self._steps: list[tuple[int, int]] = []  # offset, length of each payload
         self._narrow: list[bytes] = []
@@ -215,7 +221,8 @@ class JournalPart:
                 at = derive.Moment(record.seq, record.t_mono_ns, record.t_wall_ns)
                 rows = derive.rows_of(record.type, record.payload, at)
                 if rows:
-                    self._documents.setdefault(rows[0][0], []).append(record.payload)
+                    place = (record.payload_offset, len(record.payload))
+                    self._documents.setdefault(rows[0][0], []).append(place)
 
     def frame_column(self, name: str) -> NDArray[Any]:
         assert self.camera is not None
@@ -240,7 +247,7 @@ class JournalPart:
         return {name: one[name] for name in self.model.dtype.names or ()}
 
     def documents(self, table: str) -> list[bytes]:
-        return self._documents.get(table, [])
+        return [self._read(offset, length) for offset, length in self._documents.get(table, [])]
 
     def close(self) -> None:
         self._file.close()

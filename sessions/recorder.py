@@ -70,7 +70,7 @@ class Recorder:
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._state = "idle"
         self._last_disk_look_ns = 0
-        disk = disk or Disk()
+        self._disk = disk = disk or Disk()
         self._space = Space(self.directory, disk, self.settings, header)
         self._parts = Succession(
             self.directory,
@@ -101,7 +101,7 @@ class Recorder:
     def start(self) -> Path:
         """Create the first journal and start. Raises DiskFull (too little space) or WriteFailed, and then nothing stays."""
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            self._disk.make_directory(self.directory)
             self._space.check_start()
             self._space.take_reserve(self._file_id)
             first = self._parts.begin()

@@ -132,7 +132,7 @@ class Succession:
             if directory is None:
                 continue
             try:
-                directory.mkdir(parents=True, exist_ok=True)
+                self._disk.make_directory(directory)
                 self.now = self._open(directory)
             except OSError as error:
                 log.error("no new journal in %s: %s", directory, error)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -320,8 +322,15 @@ def test_the_journal_is_deleted_only_when_asked_and_only_at_the_end(tmp_path):
 def test_a_file_that_does_not_say_what_the_journal_says_gets_no_name(tmp_path, monkeypatch):
     journal = record(tmp_path)
     monkeypatch.setattr(
-        fold, "verify_file", lambda path, **how: verify.Verdict("valid, unsigned", "", path, head="00")
+        verify, "verify_file", lambda path, **how: verify.Verdict("valid, unsigned", "", path, head="00")
     )
     with pytest.raises(WriteFailed):
         fold.fold(journal)
     assert [path.name for path in tmp_path.iterdir()] == [journal.name]
+
+
+def test_recording_and_asking_for_a_fold_load_neither_hdf5_nor_torch():
+    """The window opens in a second, and HDF5 can crash a process only where it is loaded."""
+    check = "import sys, sessions.recorder, sessions.fold, sessions.header; print([m for m in ('h5py', 'torch') if m in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"

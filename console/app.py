@@ -70,13 +70,11 @@ def run_window(
     from console.settings import Settings
     from console.window_request import Begin
 
-    if make_pipeline is None:
-        from console.pipeline import Pipeline as make_pipeline  # type: ignore[assignment]
     look = {"look.theme": start.theme, "look.zoom": start.zoom}
     config = changed(config, {key: value for key, value in look.items() if value is not None}, "command line")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     running_logs = logs.setup(config.log)
-    pipeline = make_pipeline(config)
+    pipeline = (make_pipeline or _pipeline)(config)
     window = MainWindow(pipeline, config, Settings())
     if running_logs.fault is not None:
         window.desk.fault(running_logs.fault)
@@ -96,6 +94,12 @@ def run_window(
     if result.error is not None:
         raise result.error
     return 0
+
+
+def _pipeline(config: Config) -> Any:
+    from console.pipeline import Pipeline
+
+    return Pipeline(config)
 
 
 class _Result:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import difflib
 import getpass
-import json
 import os
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -19,6 +16,7 @@ from typing import Any
 
 import platformdirs
 
+from console.config_text import line_of, parse, with_value, written
 from jepa_core.errors import ConfigError
 from jepa_core.messages import EngineOptions
 from jepa_core.types import JSON, MaskRule
@@ -236,7 +234,7 @@ def print_config(config: Config) -> str:
         lines.append(f"[{section}]")
         part = getattr(config, section)
         pairs = [
-            (f"{item.name} = {_toml(getattr(part, item.name))}", config.origin(f"{section}.{item.name}"))
+            (f"{item.name} = {written(getattr(part, item.name))}", config.origin(f"{section}.{item.name}"))
             for item in fields(part)
         ]
         width = max(len(text) for text, _ in pairs)
@@ -263,9 +261,9 @@ def save_user(values: Mapping[str, Any], path: Path | None = None) -> Path:
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     for key, value in values.items():
         _check_key(key, str(path))
-        lines = _with_value(lines, key, _toml(_checked(key, value, str(path))))
+        lines = with_value(lines, key, written(_checked(key, value, str(path))))
     text = "\n".join(lines) + "\n"
-    _parse(text, path)
+    parse(text, path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".new")
@@ -307,24 +305,15 @@ def _take_file(path: Path, values: dict[str, Any], origins: dict[str, str], orig
         raise ConfigError(
             f"{path}: cannot be read.", "Check its rights and that it is UTF-8 text.", str(error)
         ) from error
-    for section, table in _parse(text, path).items():
+    for section, table in parse(text, path).items():
         if not isinstance(table, dict):
-            where = f"{path}, line {_line_of(text, '', section)}"
+            where = f"{path}, line {line_of(text, '', section)}"
             raise ConfigError(f"{where}: {section} stands outside a section.", "Put it under its [section].")
         for name, value in table.items():
             key = f"{section}.{name}"
-            where = f"{path}, line {_line_of(text, section, name)}"
+            where = f"{path}, line {line_of(text, section, name)}"
             _check_key(key, where)
             values[key], origins[key] = _checked(key, value, where), origin or where
-
-
-def _parse(text: str, path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            f"{path}: not valid TOML: {error}.", "Correct that line; texts stand in quotes."
-        ) from error
 
 
 def _check_key(key: str, where: str) -> None:
@@ -362,39 +351,6 @@ def _checked(key: str, value: Any, where: str) -> Any:
         low, high = RANGES[key]
         raise ConfigError(f"{where}: {key} = {value} is out of range.", f"From {low} to {high}.")
     return value
-
-
-def _line_of(text: str, section: str, name: str) -> int:
-    """Where a key stands in TOML text, 1-based; 0 when it is written in a way not searched for."""
-    inside = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        heading = re.match(r"\s*\[\s*([\w.\-]+)\s*\]", line)
-        if heading:
-            inside = heading.group(1)
-        elif inside == section and re.match(rf"\s*[\"']?{re.escape(name)}[\"']?\s*=", line):
-            return number
-    return 0
-
-
-def _with_value(lines: list[str], key: str, value: str) -> list[str]:
-    section, name = key.split(".")
-    number = _line_of("\n".join(lines), section, name)
-    if number:
-        return [*lines[: number - 1], f"{name} = {value}", *lines[number:]]
-    for index, line in enumerate(lines):
-        if re.match(rf"\s*\[\s*{re.escape(section)}\s*\]", line):
-            return [*lines[: index + 1], f"{name} = {value}", *lines[index + 1 :]]
-    return [*lines, *([""] if lines else []), f"[{section}]", f"{name} = {value}"]
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # a TOML basic string escapes as JSON does
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    return repr(value)
 
 
 def _json(value: Any) -> JSON:

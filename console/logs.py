@@ -141,7 +141,7 @@ class RepeatFilter(logging.Filter):
         self._lock = threading.Lock()
         self._seen: dict[tuple[str, int, str], tuple[float, int]] = {}
 
-    def filter(self, record: logging.LogRecord) -> logging.LogRecord | bool:
+    def filter(self, record: logging.LogRecord) -> logging.LogRecord | bool:  # type: ignore[override]
         key = (record.name, record.levelno, str(record.msg))
         with self._lock:
             since, held = self._seen.get(key, (float("-inf"), 0))

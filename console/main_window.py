@@ -6,7 +6,7 @@ QObject in it. Never opens a file, never decodes, never waits.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QApplication, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
@@ -39,6 +39,8 @@ from console.window_top import RecordingFrame, TopBar
 from console.window_transport import Transport
 from widgets import theme as themes
 from widgets.banner import FaultBanner
+from widgets.frame_view import FrameView
+from widgets.source_card import SourceCard
 from widgets.start_page import StartPage
 from widgets.toast import ToastArea
 
@@ -133,9 +135,8 @@ class MainWindow(QMainWindow):
         self.state.roleChanged.connect(self._refresh)
         self.state.recordingChanged.connect(self._show_recording)
         self.state.sourceChanged.connect(self._refresh)
-        view = self.panels["picture"]
-        view.actionRequested.connect(self._view_action)
-        self.panels["source"].openRequested.connect(self.files.ask_file)
+        cast(FrameView, self.panels["picture"]).actionRequested.connect(self._view_action)
+        cast(SourceCard, self.panels["source"]).openRequested.connect(self.files.ask_file)
         menu_key = QShortcut(QKeySequence("F10"), self)
         menu_key.activated.connect(self.top.open_menu)
         QApplication.instance().installEventFilter(self.keys)

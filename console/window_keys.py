@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from widgets.override_bar import HoldButton
+from widgets.hold_button import HoldButton
 
 HOLD_TO_STOP_MS = 1000
 REPEAT_MS = 60  # a repeat's press follows its release within this, also on a loaded machine

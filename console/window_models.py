@@ -28,7 +28,7 @@ from widgets.layers_card import LayersCard
 from widgets.model_card import ModelCard
 from widgets.words import duration
 
-ENGINE_DOWN = "engine_lost"
+CHECKPOINT_CODES = (CheckpointError.code, *(str(kind.code) for kind in CheckpointError.__subclasses__()))
 
 
 class Models(QObject):
@@ -112,8 +112,8 @@ class Models(QObject):
         self._desk.hide_progress("load")
         self._desk.state.checkpoint = notice.info
         self._card.show_checkpoint(notice.info, notice.report)
-        for kind in (CheckpointError, *CheckpointError.__subclasses__()):
-            self._desk.banner_clear(kind.code)
+        for code in CHECKPOINT_CODES:
+            self._desk.banner_clear(code)
         path = notice.info.path or self._path
         self._desk.settings.remember(path, Path(path).name, "checkpoint")
         self._refresh()

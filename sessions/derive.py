@@ -171,8 +171,10 @@ def stream_attributes(stream: Mapping[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name, value in (given if isinstance(given, dict) else {}).items():
         name = text_of(name)
-        if isinstance(value, bool | str):
-            result[name] = value if isinstance(value, bool) else text_of(value)
+        if isinstance(value, str):
+            result[name] = text_of(value)
+        elif isinstance(value, bool):
+            result[name] = np.uint8(value)  # HDF5 would make an enumeration of it
         elif isinstance(value, int):
             # JSON has no float type of its own: 30.0 comes back as 30, so a rate or tolerance stays a float here
             result[name] = (

@@ -15,12 +15,12 @@ import numpy as np
 
 from jepa_core.clock import Clock
 from jepa_core.types import JSON
-from sessions import canonical, codec
+from sessions import canonical, codec, derive
 from sessions.disk import Disk
 from sessions.header import SessionHeader
 from sessions.journal import JournalWriter
 from sessions.record_fields import record_document
-from sessions.schema import CAMERA_STREAM, MODEL_STREAM, RecordType, row_dtype
+from sessions.schema import CAMERA_STREAM, MODEL_STREAM, RecordType
 
 if TYPE_CHECKING:
     from sessions.rows import FrameRow, StepRow
@@ -61,9 +61,8 @@ class Part:
         goes_on = previous is not None and previous.header.camera == header.camera
         self._last_index: int | None = previous._last_index if previous is not None and goes_on else None
         self._runs: dict[int, _Run] = dict(previous._runs) if previous is not None and goes_on else {}
-        table = header.to_json()["streams"]
-        assert isinstance(table, list)
-        self._dtypes = {stream["number"]: row_dtype(stream["columns"]) for stream in table}  # type: ignore[index,call-overload]
+        plans = derive.stream_plans(header.to_json())
+        self._dtypes = {plan.number: plan.dtype for plan in plans}
         try:
             self.journal.append_document(RecordType.DOCUMENT, record_document(header, clock.wall_ns()))
             self.journal.sync()

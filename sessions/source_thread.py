@@ -337,8 +337,9 @@ class SourceThread:
         return wake is not None and self._clock.wait_until(due_ns, wake)
 
     def _media_ns(self, grab: Grab) -> int:
-        """A recording keeps the rhythm it was captured in, a file the rhythm of its own time stamps."""
-        return grab.t_ns if grab.t_ns >= 0 else grab.pts_ns
+        """What was live keeps the rhythm it was captured in; a file, also one that was recorded, that of its own time
+        stamps, since a scored file was captured as fast as the model went."""
+        return grab.pts_ns if grab.pts_ns >= 0 else grab.t_ns
 
     def _hand_over(self) -> None:
         grab, self._pending = self._pending, None

@@ -128,7 +128,7 @@ def pixels_of(image: QImage) -> np.ndarray:
     """(H, W, 3) uint8 of what was painted."""
     image = image.convertToFormat(QImage.Format.Format_RGB888)
     rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-    return np.ascontiguousarray(rows[:, : image.width() * 3].reshape(image.height(), image.width(), 3))
+    return rows[:, : image.width() * 3].reshape(image.height(), image.width(), 3).copy()  # the image goes
 
 
 def test_the_witness_can_tell(qtbot: QtBot) -> None:

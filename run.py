@@ -33,7 +33,7 @@ VERBS = {
     "demo": "set up, then open the console on the embedded world (without a display: 20 s headless)",
     "test": "set up, then format, lint, types, import laws and every test; options go to pytest",
     "lint": "format, lint, types and import laws only",
-    "bench": "measure on this machine; options go to pytest",
+    "bench": "measure on this machine; `bench NAME ...` one program of tests/benchmarks",
     "bundle": "make one folder in dist/ that runs without Python, and start it once",
 }
 
@@ -134,7 +134,7 @@ def test(options: list[str]) -> int:
         "-q",
         "--basetemp",
         str(home / "pytest"),
-        "--ignore=tests/benchmarks",
+        "--benchmark-disable",
         *options,
     ]
     say("-- pytest")
@@ -160,10 +160,18 @@ def test(options: list[str]) -> int:
 
 
 def bench(options: list[str]) -> int:
+    """`bench` measures everything; `bench NAME ...` one of the programs in tests/benchmarks, with its own options."""
     prepare("test", "bench")
-    ensure_xvfb()
-    command = ["-m", "pytest", "tests/benchmarks", "-q", "-s", "--timeout", "1800", *options]
-    return run_python(command, clean_environment())
+    programs = sorted(path.stem for path in (ROOT / "tests/benchmarks").glob("[a-z]*.py"))
+    programs = [name for name in programs if not name.startswith("test_")]
+    if options and options[0] not in programs:
+        raise Stop(f"There is no benchmark {options[0]!r}.", f"Choose one of: {', '.join(programs)}.", code=2)
+    chosen, rest = (options[:1], options[1:]) if options else (programs, [])
+    codes = []
+    for name in chosen:
+        say(f"-- {name}")
+        codes.append(run_python(["-m", f"tests.benchmarks.{name}", *rest], clean_environment()))
+    return max(codes)
 
 
 def bundle(options: list[str]) -> int:

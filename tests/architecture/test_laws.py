@@ -49,12 +49,15 @@ LAWS = {
     )),
     6: Law("Every number knows its frame", (
         "jepa_core/test_engine_process.py::test_barcode_under_every_look_is_the_number_of_its_frame",
+        "screens/test_barcode.py::test_every_saved_overlay_lies_on_the_frame_it_names",
+        "screens/test_barcode.py::test_the_window_never_shows_an_overlay_on_another_frame_without_saying_so",
         "widgets/test_frame_view.py::test_header_counts_how_stale_the_prediction_is",
         "jepa_core/test_clip.py::test_clip_is_in_order_ends_at_the_newest_frame_and_repeats_none",
     )),
     7: Law("What a person did is sacred", (
         "console/test_pipeline.py::test_an_event_is_confirmed_once_and_found_in_the_file",
         "sessions/test_recorder.py::test_an_event_is_confirmed_only_after_its_sync_returned",
+        "kill/test_kill.py::test_what_was_confirmed_before_a_kill_is_found_after_recovery",
         "sessions/test_recorder.py::test_when_nothing_can_be_written_events_fail_and_say_so",
         "sessions/test_events.py::test_a_later_correction_wins_and_an_undo_is_one_too",
     )),

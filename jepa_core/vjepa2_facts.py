@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jepa_core.design import Choices, Config, WeightFile
+from jepa_core.asking import Sources
+from jepa_core.design import Choices, WeightFile
 from jepa_core.errors import ConfigDiffers
 from jepa_core.nn.positions import Grid
 from jepa_core.shapes import EncoderShapes, PredictorShapes, depth_of
@@ -146,19 +147,16 @@ def read(
     )
 
 
-class _Facts:
+class _Facts(Sources):
     """Asks the sources in order and keeps what each answer rests on."""
 
     def __init__(
         self, file: WeightFile, shapes: EncoderShapes, shapes_p: PredictorShapes | None, choices: Choices
     ) -> None:
-        self.file = file
-        self.config: Config = file.config
+        super().__init__(file, choices)
         self.shapes = shapes
         self.shapes_p = shapes_p
-        self.choices = choices
         self.published = released(file.name)
-        self.assumed: dict[str, str] = {}
         name = self.config.get("model", "model_name")
         self.model_name = name.removesuffix("_rope") if isinstance(name, str) else None
         self.is_hf = self.config.get("model_type") == "vjepa2"
@@ -177,42 +175,6 @@ class _Facts:
         is_gated = self.config.get("model", "use_silu")
         if is_gated is not None and bool(is_gated) != shapes.is_gated:
             raise self.contradiction("use_silu", bool(is_gated), shapes.is_gated, "model.use_silu")
-
-    # --- helpers -------------------------------------------------------------------------------------------------
-
-    def configured(self, *paths: tuple[str, ...]) -> Any:
-        """The first of these config keys that has a value."""
-        found = self.find(*paths)
-        return found[0] if found else None
-
-    def find(self, *paths: tuple[str, ...]) -> tuple[Any, str] | None:
-        for path in paths:
-            value = self.config.get(*path)
-            if value is not None:
-                return value, self.config.says(*path)
-        return None
-
-    def check(self, what: str, configured: Any, found: Any, key: str = "") -> None:
-        if configured is not None and configured != found:
-            raise self.contradiction(what, configured, found, key)
-
-    def contradiction(self, what: str, configured: Any, found: Any, key: str = "") -> ConfigDiffers:
-        where = f"{self.config.source}{', ' + key if key else ''}"
-        return ConfigDiffers(
-            f"{self.file.name}: {where} says {what} {configured}, the tensors say {found}.",
-            "This config belongs to another checkpoint. Choose the right one with --config.",
-        )
-
-    def unknown(self, what: str, key: str) -> ConfigDiffers:
-        return ConfigDiffers(
-            f"{self.file.name} does not say its {what}, and a wrong one would give wrong results without an error.",
-            f"Put the params.yaml of its training beside it ({key}), or give it with --config.",
-        )
-
-    def whole(self, value: Any, what: str, where: str, least: int = 1) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ConfigDiffers(f"{where} is {value!r}, not a {what}.", "Mend the config.")
-        return value
 
     # --- the facts -----------------------------------------------------------------------------------------------
 
@@ -248,9 +210,7 @@ class _Facts:
             found = HEADS_BY_SIZE[(self.shapes.width, depth)], "table of released sizes, by width and depth"
         if found is None:
             raise self.unknown("number of attention heads", "architecture.num_heads")
-        heads = self._dividing(found, self.shapes.width, "encoder heads")
-        self.assumed["encoder heads"] = f"{heads} ({found[1]})"
-        return heads
+        return self.dividing(found, self.shapes.width, "encoder heads")
 
     def predictor_depth(self) -> int:
         if self.shapes_p is None:
@@ -282,18 +242,7 @@ class _Facts:
             found = 12, "table of released sizes, by predictor width"
         if found is None:
             raise self.unknown("number of predictor heads", "model.pred_num_heads")
-        heads = self._dividing(found, self.shapes_p.width, "predictor heads")
-        self.assumed["predictor heads"] = f"{heads} ({found[1]})"
-        return heads
-
-    def _dividing(self, found: tuple[Any, str], width: int, what: str) -> int:
-        heads = self.whole(found[0], "number of heads", found[1])
-        if width % heads:
-            raise ConfigDiffers(
-                f"{self.file.name}: {heads} {what} ({found[1]}) do not divide its width {width}.",
-                "This config belongs to another checkpoint. Choose the right one with --config.",
-            )
-        return heads
+        return self.dividing(found, self.shapes_p.width, "predictor heads")
 
     def mask_tokens(self) -> int:
         """At least as many as the config counts: released files hold more than their published YAML implies."""
@@ -362,14 +311,7 @@ class _Facts:
         return side, count, encoder_frames
 
     def fps(self) -> float:
-        found = self.find(("data", "fps"))
-        if found is None:
-            self.assumed["frame rate"] = f"{PRETRAIN_FPS:g} per second (V-JEPA 2 pre-training)"
-            return PRETRAIN_FPS
-        if isinstance(found[0], bool) or not isinstance(found[0], int | float) or found[0] <= 0:
-            raise ConfigDiffers(f"{found[1]} is {found[0]!r}, not a frame rate.", "Mend the config.")
-        self.assumed["frame rate"] = f"{found[0]:g} per second ({found[1]})"
-        return float(found[0])
+        return self.frame_rate(PRETRAIN_FPS, "V-JEPA 2 pre-training")
 
     def check_mlp(self, depth: int) -> None:
         """The configured ratio against the hidden width; int(), not round() (trap 15)."""

@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from jepa_core import vjepa2_facts as facts
 from jepa_core.design import Choices, Design, LookSize, Stored, WeightFile
-from jepa_core.errors import ConfigDiffers, KeysDiffer, NotAble
+from jepa_core.errors import KeysDiffer, NotAble
 from jepa_core.families.base import Memory, Prediction
+from jepa_core.latents import choose_mask_token, normalise_target, token_numbers
 from jepa_core.nn.attention import gather_tokens
 from jepa_core.nn.positions import Grid, resample_2d, resample_3d, sincos_2d, sincos_3d
 from jepa_core.nn.predictor import Predictor, PredictorSpec
@@ -108,7 +106,7 @@ class VJepa2:
             {**encoders, **({"predictor": predictor} if predictor else {})}, reading
         )
         modules = _empty_modules(shapes, shapes_p, reading, list(encoders))
-        mask_token, assumed = _choose_mask_token(predictor, shapes_p, choices)
+        mask_token, assumed = choose_mask_token(predictor, shapes_p.mask_tokens if shapes_p else 0, choices)
         absent = tuple(part for part in (*ENCODERS, "predictor") if part not in sources)
         spec = InputSpec(
             size=reading.size,
@@ -167,12 +165,12 @@ class VJepa2:
         """
         clip = self._fitting(clip)
         patches, grid = self.context_encoder.patch_embed.patches(clip)
-        keep = _indices(masks.context, clip.device)
+        keep = token_numbers(masks.context, clip.device)
         context = self.context_encoder.encode_patches(patches, grid, keep)
         target = normalise_target(self.target_encoder.encode_patches(patches, grid))
         predicted, wanted = [], []
         for mask in masks.targets:
-            indices = _indices(mask, clip.device)
+            indices = token_numbers(mask, clip.device)
             predicted.append(self.predict_tokens(context, keep, indices, grid))
             wanted.append(gather_tokens(target, indices))
         return Prediction(torch.cat(predicted, dim=1), torch.cat(wanted, dim=1), context)
@@ -237,17 +235,6 @@ class VJepa2:
         if clip.shape[2] < tubelet:
             clip = clip.repeat_interleave(tubelet, dim=2)
         return clip
-
-
-def normalise_target(latents: Tensor) -> Tensor:
-    """Layer norm without weights, torch's own eps 1e-5, in float32 at least. latents (B, N, D)"""
-    exact = latents if latents.dtype == torch.float64 else latents.float()
-    return F.layer_norm(exact, exact.shape[-1:])
-
-
-def _indices(mask: NDArray[np.int32], device: torch.device) -> Tensor:
-    """Token numbers as torch wants them; widening copies, which the read-only mask needs anyway."""
-    return torch.from_numpy(mask.astype(np.int64)).to(device)
 
 
 # --- building ----------------------------------------------------------------------------------------------------
@@ -333,30 +320,6 @@ def _sort_tables(
     sources = {part: {n: t for n, t in tensors.items() if n not in stray} for part, tensors in parts.items()}
     ignored = [f"{part}/{name}" for part, tensors in parts.items() for name in tensors if name in stray]
     return sources, ignored
-
-
-def _choose_mask_token(
-    predictor: Mapping[str, Stored], shapes_p: PredictorShapes | None, choices: Choices
-) -> tuple[int, dict[str, str]]:
-    """The placeholder to predict with: the chosen one, else the only trained one, else number 0 (section 5)."""
-    if shapes_p is None or not shapes_p.mask_tokens:
-        return 0, {}
-    names = [f"mask_tokens.{i}" for i in range(shapes_p.mask_tokens)]
-    norms = [float(predictor[name].read().float().norm()) if name in predictor else 0.0 for name in names]
-    trained = [i for i, norm in enumerate(norms) if norm > 0]
-    listed = ", ".join(f"{norm:.3g}" for norm in norms)
-    if choices.mask_token is not None:
-        if not 0 <= choices.mask_token < len(names):
-            raise ConfigDiffers(
-                f"There is no mask token {choices.mask_token}: the file holds {len(names)}, numbered from 0.",
-                "Choose another.",
-            )
-        number, why = choices.mask_token, "chosen explicitly"
-    elif len(trained) == 1:
-        number, why = trained[0], "the only one with a non-zero norm"
-    else:
-        number, why = 0, "the rule where several are non-zero" if trained else "all are zero"
-    return number, {"mask token": f"{number} of {len(names)}: {why} (norms {listed})"}
 
 
 def _target_rule(absent: tuple[str, ...]) -> dict[str, str]:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from jepa_core import checkpoint
 from jepa_core.design import Choices
 from jepa_core.errors import NotAble
-from jepa_core.families.vjepa2 import VJepa2, normalise_target
+from jepa_core.families.vjepa2 import VJepa2
+from jepa_core.latents import normalise_target
 from jepa_core.nn.attention import Block
 from jepa_core.nn.positions import rotary_axis_width, rotary_table, sincos_2d, sincos_3d
 from jepa_core.nn.predictor import Predictor, PredictorSpec

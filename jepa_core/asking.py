@@ -1,0 +1,81 @@
+"""Asks a checkpoint's companions for what its tensors do not say: the config beside it, its name, a person's choice.
+
+What each answer rests on is written down in `assumed`, for the load report; a config that contradicts the tensors is
+refused. The families' own facts are built on this. Reads no weight.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jepa_core.design import Choices, Config, WeightFile
+from jepa_core.errors import ConfigDiffers
+
+
+class Sources:
+    """Where the facts of one file may come from, and what has been taken from where."""
+
+    def __init__(self, file: WeightFile, choices: Choices) -> None:
+        self.file = file
+        self.config: Config = file.config
+        self.choices = choices
+        self.assumed: dict[str, str] = {}
+
+    def configured(self, *paths: tuple[str, ...]) -> Any:
+        """The first of these config keys that has a value."""
+        found = self.find(*paths)
+        return found[0] if found else None
+
+    def find(self, *paths: tuple[str, ...]) -> tuple[Any, str] | None:
+        """The first of these config keys that has a value, and how to name its origin."""
+        for path in paths:
+            value = self.config.get(*path)
+            if value is not None:
+                return value, self.config.says(*path)
+        return None
+
+    def check(self, what: str, configured: Any, found: Any, key: str = "") -> None:
+        """Raise ConfigDiffers where the config says a value and the tensors say another."""
+        if configured is not None and configured != found:
+            raise self.contradiction(what, configured, found, key)
+
+    def contradiction(self, what: str, configured: Any, found: Any, key: str = "") -> ConfigDiffers:
+        where = f"{self.config.source}{', ' + key if key else ''}"
+        return ConfigDiffers(
+            f"{self.file.name}: {where} says {what} {configured}, the tensors say {found}.",
+            "This config belongs to another checkpoint. Choose the right one with --config.",
+        )
+
+    def unknown(self, what: str, key: str) -> ConfigDiffers:
+        return ConfigDiffers(
+            f"{self.file.name} does not say its {what}, and a wrong one would give wrong results without an error.",
+            f"Put the params.yaml of its training beside it ({key}), or give it with --config.",
+        )
+
+    def whole(self, value: Any, what: str, where: str, least: int = 1) -> int:
+        """A whole number, or ConfigDiffers."""
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigDiffers(f"{where} is {value!r}, not a {what}.", "Mend the config.")
+        return value
+
+    def dividing(self, found: tuple[Any, str], width: int, what: str) -> int:
+        """A number of heads that divides the width, or ConfigDiffers; written down with its origin."""
+        heads = self.whole(found[0], "number of heads", found[1])
+        if width % heads:
+            raise ConfigDiffers(
+                f"{self.file.name}: {heads} {what} ({found[1]}) do not divide its width {width}.",
+                "This config belongs to another checkpoint. Choose the right one with --config.",
+            )
+        self.assumed[what] = f"{heads} ({found[1]})"
+        return heads
+
+    def frame_rate(self, default: float, why: str) -> float:
+        """data.fps of the config, else the default; written down with its origin."""
+        found = self.find(("data", "fps"))
+        if found is None:
+            self.assumed["frame rate"] = f"{default:g} per second ({why})"
+            return default
+        if isinstance(found[0], bool) or not isinstance(found[0], int | float) or found[0] <= 0:
+            raise ConfigDiffers(f"{found[1]} is {found[0]!r}, not a frame rate.", "Mend the config.")
+        self.assumed["frame rate"] = f"{found[0]:g} per second ({found[1]})"
+        return float(found[0])

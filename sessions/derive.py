@@ -176,7 +176,7 @@ def stream_attributes(stream: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, bool):
             result[name] = np.uint8(value)  # HDF5 would make an enumeration of it
         elif isinstance(value, int):
-            # JSON has no float type of its own: 30.0 comes back as 30, so a rate or tolerance stays a float here
+            # JSON has no float type of its own: 30.0 comes back as 30, so a rate stays a float here
             result[name] = (
                 np.float64(value) if name in _FLOATS else np.int64(max(-(2**63), min(value, 2**63 - 1)))
             )
@@ -184,12 +184,14 @@ def stream_attributes(stream: Mapping[str, Any]) -> dict[str, Any]:
             result[name] = np.float64(value)
         elif isinstance(value, list) and value and all(isinstance(item, str) for item in value):
             result[name] = [text_of(item) for item in value]
+        elif isinstance(value, list) and value and all(isinstance(item, int | float) for item in value):
+            result[name] = np.array(value, np.float64)
         else:
             result[name] = json_text(value)
     return result
 
 
-_FLOATS = frozenset({"nominal_fps", "reproduce_tolerance_same", "reproduce_tolerance_other"})
+_FLOATS = frozenset({"nominal_fps"})
 
 
 # --- streams ---------------------------------------------------------------------------------------------------------

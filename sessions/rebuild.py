@@ -24,10 +24,7 @@ class RecordedModel:
         self.n_steps = part.n_steps
         self.signal_names = tuple(str(name) for name in attributes.get("signal_names", ()))
         self.frames_per_clip = _int(attributes.get("frames_per_clip"))
-        self.tolerance = (
-            _float(attributes.get("reproduce_tolerance_same")),
-            _float(attributes.get("reproduce_tolerance_other")),
-        )
+        self.tolerance = _pair(attributes.get("reproduce_tolerance"))
         self._layout = str(attributes.get("layout", "grid"))
         self._tubelet = max(1, _int(attributes.get("tubelet")))
         self._metric = str(attributes.get("distance", ""))
@@ -92,5 +89,8 @@ def _int(value: Any) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _float(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
+def _pair(value: Any) -> tuple[float, float]:
+    """Two numbers; what is anything else counts as 0: nothing then passes as reproduced that is not bit-equal."""
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(item, int | float) for item in value):
+        return float(value[0]), float(value[1])
+    return 0.0, 0.0

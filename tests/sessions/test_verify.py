@@ -104,7 +104,7 @@ def test_a_changed_event_is_altered_whichever_column_says_it(session, path, valu
         ("header", "end_reason", "recovered"),
         ("header", "start_wall_ns", np.int64(5)),
         ("streams/camera", "nominal_fps", 31.0),
-        ("streams/model", "reproduce_tolerance_same", 10.0),
+        ("streams/model", "reproduce_tolerance", np.array([10.0, 10.0])),
         ("privacy", "profile", "events_only"),
         ("streams/model/token_error", "units", "percent"),
         ("events/kind", "long_name", "kind of joke"),

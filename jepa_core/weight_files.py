@@ -20,7 +20,7 @@ from jepa_core import hugging_face
 from jepa_core.design import Config, Stored, WeightFile
 from jepa_core.errors import UnreadableCheckpoint, UnsafeFile
 
-PARTS = ("encoder", "target_encoder", "predictor")
+PARTS = ("encoder", "target_encoder", "ema_encoder", "predictor")
 UNUSED = {"opt", "optimizer", "scaler", "epoch", "loss", "batch_size", "world_size", "lr", "itr", "step"}
 PREFIXES = ("module.", "backbone.", "_orig_mod.")  # data-parallel, multi-mask and compile wrappers
 

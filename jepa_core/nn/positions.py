@@ -100,9 +100,10 @@ def rotary_axis_width(head_dim: int) -> int:
 class RotaryTable:
     """cos and sin of every token of one call, made once and used by every block.
 
-    The layout is the published one, kept for weight compatibility although its authors call it a bug (spec 4.4): the
-    angles are *tiled* (channel k of an axis uses φ_(k mod m)) while the partner of a channel is its neighbour, so the
-    two members of a pair turn by different angles. The sign of the partner is folded into `sin`.
+    The partner of a channel is its neighbour; its sign is folded into `sin`. Two layouts exist and nothing in the
+    tensors tells them apart. *Tiled* (V-JEPA 2, V-JEPA 2-AC): channel k of an axis uses φ_(k mod m), so the two members
+    of a pair turn by different angles; published so and kept for weight compatibility although its authors call it a
+    bug (spec 4.4). *Paired* (V-JEPA 2.1): both members of pair j use φ_j, a true rotation.
     """
 
     __slots__ = ("cos", "sin")
@@ -129,29 +130,42 @@ def _partner(x: Tensor) -> Tensor:
 def rotary_table(
     indices: Tensor, rows: int, columns: int, head_dim: int, dtype: torch.dtype = torch.float32
 ) -> RotaryTable:
-    """The rotary table of tokens `indices` (N,) or (B, N) on a grid of rows × columns.
+    """The tiled table of tokens `indices` (N,) or (B, N) on a grid of rows × columns.
 
-    Positions are plain integers and not scaled to any reference grid. Angles are computed in float32 (float64 for a
-    float64 model) and cast last: computed in bfloat16 they would be coarse.
+    Positions are plain integers and not scaled to any reference grid.
+    """
+    batch = indices if indices.ndim == 2 else indices[None]  # (1 or B, N)
+    return rotary_from_positions(split_indices(batch, rows, columns), head_dim, dtype)
+
+
+def rotary_from_positions(
+    positions: tuple[Tensor, Tensor, Tensor], head_dim: int, dtype: torch.dtype, *, paired: bool = False
+) -> RotaryTable:
+    """The table of tokens at these places.
+
+    positions   time, row and column, each (1 or B, N), whole or broken numbers
+    paired      the layout of V-JEPA 2.1; else the tiled one
+    Angles are computed in float32 (float64 for a float64 model) and cast last: in bfloat16 they would be coarse.
     """
     axis = rotary_axis_width(head_dim)
     exact = torch.float64 if dtype == torch.float64 else torch.float32
-    batch = indices if indices.ndim == 2 else indices[None]  # (1 or B, N)
-    cos = torch.ones(*batch.shape, head_dim, dtype=exact, device=indices.device)
+    shape, device = positions[0].shape, positions[0].device
+    cos = torch.ones(*shape, head_dim, dtype=exact, device=device)
     sin = torch.zeros_like(cos)
     if axis:
         half = axis // 2
-        exponent = torch.arange(half, dtype=exact, device=indices.device) / half
+        exponent = torch.arange(half, dtype=exact, device=device) / half
         frequencies = 1.0 / BASE**exponent  # (half,)
-        sign = torch.ones(axis, dtype=exact, device=indices.device)
+        frequencies = frequencies.repeat_interleave(2) if paired else frequencies.repeat(2)  # (axis,)
+        sign = torch.ones(axis, dtype=exact, device=device)
         sign[0::2] = -1.0
-        for number, position in enumerate(split_indices(batch, rows, columns)):
-            angles = (position[..., None].to(exact) * frequencies).repeat(1, 1, 2)  # tiled: (1 or B, N, axis)
+        for number, position in enumerate(positions):
+            angles = position[..., None].to(exact) * frequencies  # (1 or B, N, axis)
             share = slice(number * axis, (number + 1) * axis)
             cos[..., share] = angles.cos()
             sin[..., share] = angles.sin() * sign
-    shape = (*batch.shape, 1, 1, head_dim)
-    return RotaryTable(cos.to(dtype).view(shape), sin.to(dtype).view(shape))
+    spread = (*shape, 1, 1, head_dim)
+    return RotaryTable(cos.to(dtype).view(spread), sin.to(dtype).view(spread))
 
 
 @lru_cache(maxsize=16)

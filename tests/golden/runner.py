@@ -31,10 +31,26 @@ PREDICTOR_OUTPUTS = (
     "plan",
 )
 
-CHECKS: dict[str, Callable[[Path, Arrays], Computed]] = {  # folder prefix → everything it computes
-    "hf-vjepa2-": vjepa2_cases.hugging_face,
-    "vjepa2-": vjepa2_cases.official,
-    "preprocess-": preprocess_case.routes,
+
+@dataclass(frozen=True)
+class Kind:
+    """How the cases of one folder prefix are run and judged."""
+
+    check: Callable[[Path, Arrays], Computed]  # everything it computes
+    inputs: Callable[[Arrays], frozenset[str]]  # the arrays that are given
+    tolerance: Callable[[str], float]  # absolute, of one array
+
+
+def _vjepa2_tolerance(array: str) -> float:
+    return PREDICTOR_TOLERANCE if array.startswith(PREDICTOR_OUTPUTS) else ENCODER_TOLERANCE
+
+
+KINDS: dict[str, Kind] = {  # folder prefix → how; the first that fits
+    "hf-vjepa2-": Kind(vjepa2_cases.hugging_face, vjepa2_cases.inputs_among, _vjepa2_tolerance),
+    "vjepa2-": Kind(vjepa2_cases.official, vjepa2_cases.inputs_among, _vjepa2_tolerance),
+    "preprocess-": Kind(
+        preprocess_case.routes, lambda arrays: preprocess_case.INPUTS, preprocess_case.tolerance_of
+    ),
 }
 NOT_BUILT = (
     "ijepa-",
@@ -75,18 +91,18 @@ def find_cases() -> list[Path]:
 
 def run_case(folder: Path) -> Outcome:
     """Check every output array of a case against its tolerance."""
-    check = next((check for prefix, check in CHECKS.items() if folder.name.startswith(prefix)), None)
-    if check is None:
+    kind = next((kind for prefix, kind in KINDS.items() if folder.name.startswith(prefix)), None)
+    if kind is None:
         if folder.name.startswith(NOT_BUILT):
             return Outcome(folder.name, "skipped", problems=("family not built yet",))
         return Outcome(folder.name, "failed", problems=("no family is known for this folder's name",))
     with np.load(folder / "io.npz") as file:
         arrays = {name: file[name] for name in file.files}
-    computed = check(folder, arrays)
+    computed = kind.check(folder, arrays)
     largest, problems, tolerances = 0.0, [], set()
     for name, ours in computed.items():
         theirs = arrays[name]
-        tolerance = tolerance_of(folder.name, name)
+        tolerance = kind.tolerance(name)
         tolerances.add(tolerance)
         if ours.shape != theirs.shape:
             problems.append(f"{name}: shape {ours.shape}, reference {theirs.shape}")
@@ -95,7 +111,7 @@ def run_case(folder: Path) -> Outcome:
         largest = max(largest, difference)
         if not difference <= tolerance:
             problems.append(f"{name}: differs by {difference:.2e}, tolerance {tolerance:.0e}")
-    inputs = preprocess_case.INPUTS | vjepa2_cases.inputs_among(arrays)
+    inputs = kind.inputs(arrays)
     problems += [
         f"{name}: no check computes this array"
         for name in arrays
@@ -107,13 +123,6 @@ def run_case(folder: Path) -> Outcome:
     return Outcome(
         folder.name, "failed" if problems else "passed", len(computed), largest, span, tuple(problems)
     )
-
-
-def tolerance_of(case: str, array: str) -> float:
-    """Absolute tolerance of one array, as the cases' READMEs state them."""
-    if case.startswith("preprocess-"):
-        return preprocess_case.tolerance_of(array)
-    return PREDICTOR_TOLERANCE if array.startswith(PREDICTOR_OUTPUTS) else ENCODER_TOLERANCE
 
 
 def table(outcomes: list[Outcome]) -> str:

@@ -197,7 +197,7 @@ class Live(QObject):
     def _on_failed(self, notice: SourceFailed) -> None:
         error = notice.error
         self._view.show_state("error", error.what, error.hint, self.tr("Open source"))
-        self._card.show_source(self._desk.state.source, "lost")
+        self._card.show_error(error.what, error.hint)
 
     def _on_ended(self, notice: SourceEnded) -> None:
         self._card.show_source(notice.info, "ended")

@@ -62,6 +62,7 @@ def test_an_event_that_failed_stays_hollow_and_says_why(qtbot, opened):
     qtbot.waitUntil(lambda: marks(window) == [("bookmark", False, True)])
 
     assert "write_failed" in window.desk.banner.codes()
+    assert "not all is saved" in window.top.badge.accessibleName()
 
 
 def test_without_a_recording_the_bar_says_that_nothing_is_kept(qtbot, opened):

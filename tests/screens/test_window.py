@@ -72,7 +72,9 @@ STATES = [start, empty, live, recording, replay, lost, refused, loading]
 def pixels(image: QImage) -> np.ndarray:
     image = image.convertToFormat(QImage.Format.Format_RGB888)
     data = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-    return data[:, : image.width() * 3].reshape(image.height(), image.width(), 3)
+    return (
+        data[:, : image.width() * 3].reshape(image.height(), image.width(), 3).copy()
+    )  # the image goes with its bits
 
 
 def cut_texts(window):
@@ -110,13 +112,8 @@ def test_the_window_is_whole(qtbot, tmp_path, state, theme, size):
         if state in (live, recording, replay):
             view = window.panels["picture"]
             assert view.width() * view.height() > 0.25 * width * height
-        assert cut_texts(window) == [] or not strict(size)
+        assert cut_texts(window) == []
     assert QApplication.activeModalWidget() is None
-
-
-def strict(size):
-    """At 150 % on 1080p and at 720p the playback row may drop digits of its position; elsewhere nothing is cut."""
-    return size == (1920, 1080, 1.0)
 
 
 def test_the_picture_is_the_largest_thing_at_full_hd(qtbot, tmp_path):

@@ -128,6 +128,9 @@ def test(options: list[str]) -> int:
     home = Path(tempfile.mkdtemp(prefix="jepa-console-run-"))
     counts_file = home / "counts.json"
     environment = {**clean_environment(), "TMPDIR": str(home), "JEPA_CONSOLE_TEST_REPORT": str(counts_file)}
+    environment["TORCHINDUCTOR_CACHE_DIR"] = str(
+        VENV / "cache/inductor"
+    )  # else torch makes a folder in TMPDIR
     command = [
         "-m",
         "pytest",
@@ -143,7 +146,8 @@ def test(options: list[str]) -> int:
         code = leftovers.wait_for(subprocess.Popen([str(PYTHON), *command], cwd=ROOT, env=environment))
         counts = json.loads(counts_file.read_text()) if counts_file.exists() else {}
         kinds = [name for name in ("passed", "failed", "error", "skipped") if counts.get(name)]
-        note = ", ".join(f"{counts[name]} {name}" for name in kinds) or "no test ran"
+        nothing = "no test ran" if counts else "it died before it could count"
+        note = ", ".join(f"{counts[name]} {name}" for name in kinds) or nothing
         results.append(("pytest", code, time.monotonic() - started, note))
         counts_file.unlink(missing_ok=True)
         shutil.rmtree(home / "pytest", ignore_errors=True)

@@ -111,7 +111,9 @@ class Checkpoints:
                 self._vitals.looked(inspection)
                 self._on_look(inspection)
             case messages.Beat(rss_bytes, device_bytes, _):
-                self._vitals.device_bytes = device_bytes or rss_bytes  # on a CPU the engine's memory is the device's
+                self._vitals.device_bytes = (
+                    device_bytes or rss_bytes
+                )  # on a CPU the engine's memory is the device's
             case messages.LoadProgress(fraction, text):
                 self._say(CheckpointLoading(self._path, fraction, text))
             case messages.Loaded(info, report):

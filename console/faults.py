@@ -125,7 +125,9 @@ def exit_code(error: BaseException) -> int:
 def guarded(work: Callable[[], int]) -> int:
     """Run a verb. An error becomes its sentence and hint on stderr and an exit code, never a traceback."""
     if not logging.getLogger().handlers:
-        logging.getLogger().addHandler(logging.NullHandler())  # else logging says everything on stderr a second time
+        logging.getLogger().addHandler(
+            logging.NullHandler()
+        )  # else logging says everything on stderr a second time
     try:
         return work()
     except (KeyboardInterrupt, Cancelled) as stopped:

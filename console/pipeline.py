@@ -1,7 +1,7 @@
 """The whole live pipeline without the glass: source, engine, recorder, and what a person does.
 
-The window and the headless run hold one of these and hear the same notices. Owns the source thread; the engine belongs to
-`Checkpoints`, the recorder to `Recording`. Knows no Qt and never imports torch. Every listener is called from a worker
+The window and the headless run hold one of these and hear the same notices. The source belongs to `Playing`, the
+engine to `Checkpoints`, the recorder to `Recording`. Knows no Qt and never imports torch. Every listener is called from a worker
 thread and must not block.
 """
 
@@ -18,12 +18,8 @@ from console.intake import FrameNumbers, Intake, RecordingTap
 from console.notices import (
     Faulted,
     Notice,
-    SourceClosed,
-    SourceEnded,
-    SourceFailed,
-    SourceOpened,
-    TransportChanged,
 )
+from console.playing import Playing
 from console.recording import Recording, Scene
 from console.vitals import Vitals
 from console.worker import Worker
@@ -44,10 +40,6 @@ from jepa_core.types import (
     SourceInfo,
 )
 from sessions.recorder import Recorder
-from sessions.source_thread import SourceThread
-from sessions.sources.base import Pace
-from sessions.sources.registry import open_source
-from sessions.sources.session_file import SessionFile
 
 Listener = Callable[[Notice], None]
 
@@ -66,7 +58,6 @@ class Pipeline:
         self.shown: LatestSlot[Frame] = LatestSlot("shown")
         self.looks: LatestSlot[Inspection] = LatestSlot("looks")
         self.tracks: dict[str, SignalTrack] = {}
-        self.source_info: SourceInfo | None = None
         self.clock = clock or SystemClock()
         self._listeners: list[Listener] = []
         self._worker = Worker(on_fault=lambda error: self._say(Faulted(error)))
@@ -92,9 +83,13 @@ class Pipeline:
             on_frame=self._vitals.captured,
             on_recorded_look=self.looks.put,
         )
-        self._thread: SourceThread | None = None
-        self._session: SessionFile | None = None
-        self._uri = ""
+        self._playing = Playing(
+            clock=self.clock,
+            intake=self._intake,
+            say=self._say,
+            on_open=self._on_source_open,
+            on_fault=self._on_source_fault,
+        )
         self._record_to: str | None = None
         self._when_loaded: Callable[[], None] | None = None
 
@@ -144,84 +139,49 @@ class Pipeline:
 
         record_to   a folder: record from the very first frame on
         """
-        self.close_source()
-        self._uri = uri
         self._record_to = record_to
-        self._intake.every_frame = every_frame
-        try:
-            source = open_source(uri)
-        except ConsoleError as error:
-            self._say(SourceFailed(uri, error))
-            return
-        self._session = source if isinstance(source, SessionFile) else None
-        self._thread = SourceThread(
-            source,
-            deliver=self._intake.deliver,
-            on_open=self._on_source_open,
-            on_end=self._on_source_end,
-            on_fault=self._on_source_fault,
-            on_transport=self._on_transport,
-            clock=self.clock,
-            pace=Pace.LOSSLESS if every_frame else Pace.LIVE,
-            speed=speed,
-        )
-        self._thread.start()
+        self._playing.open(uri, every_frame=every_frame, speed=speed)
 
     def close_source(self) -> None:
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        thread.stop()
-        self._intake.end()
-        self.source_info = None
-        self._session = None
-        self._say(SourceClosed())
+        self._playing.close()
 
     def play(self) -> None:
-        if self._thread is not None:
-            self._thread.play()
+        self._playing.play()
 
     def pause(self) -> None:
-        if self._thread is not None:
-            self._thread.pause()
+        self._playing.pause()
 
     def step(self, n: int) -> None:
-        if self._thread is not None:
-            self._thread.step(n)
+        self._playing.step(n)
 
     def seek(self, index: int) -> None:
-        if self._thread is not None:
-            self._thread.seek(index)
+        self._playing.seek(index)
 
     def seek_time(self, t_ns: int) -> None:
-        """To the frame of a replay that was captured at or just before this moment."""
-        if self._session is not None:
-            self.seek(self._session.index_at(t_ns))
+        self._playing.seek_time(t_ns)
 
     def seek_seq(self, seq: int) -> None:
-        """To the recorded frame with this number; nothing when it was not recorded."""
-        row = self._session.session.row_of_seq(seq) if self._session is not None else None
-        if row is not None and row >= 0:
-            self.seek(row)
+        self._playing.seek_seq(seq)
 
     def set_speed(self, speed: float) -> None:
-        if self._thread is not None:
-            self._thread.set_speed(speed)
+        self._playing.set_speed(speed)
 
     def set_every_frame(self, is_on: bool) -> None:
-        """Whether the model sees every frame (the clock waits for it) or the newest (the model skips)."""
-        self._intake.every_frame = is_on
-        if self._thread is not None:
-            self._thread.set_pace(Pace.LOSSLESS if is_on else Pace.LIVE)
+        self._playing.set_every_frame(is_on)
+
+    @property
+    def source_info(self) -> SourceInfo | None:
+        return self._playing.info
+
+    @property
+    def is_replay(self) -> bool:
+        info = self._playing.info
+        return info is not None and info.kind == "session"
 
     def _on_source_open(self, info: SourceInfo) -> None:
-        """On the source thread, before its first frame."""
-        assert self._thread is not None
-        self._intake.begin(info, self._thread.cancel)
-        self.source_info = info
+        """On the source thread, before its first frame, which a recording asked for with the source must not miss."""
         self._vitals.clear()
         self._fill_tracks()
-        self._say(SourceOpened(info))
         record_to, self._record_to = self._record_to, None
         if record_to is not None:
             self.recording.start_now(Path(record_to), self._scene(info), self._tap)
@@ -231,22 +191,14 @@ class Pipeline:
 
     def _fill_tracks(self) -> None:
         """Live: empty curves that grow. Replay: the recorded ones, whole."""
-        if self._session is not None:
-            session = self._session.session
+        session = self._playing.session
+        if session is not None:
             self.tracks = {name: session.track(name) for name in session.track_names}
         else:
             self.tracks = {name: SignalTrack(name, signal.unit) for name, signal in SIGNALS.items()}
 
-    def _on_source_end(self) -> None:
-        if self.source_info is not None:
-            self._say(SourceEnded(self.source_info))
-
     def _on_source_fault(self, error: ConsoleError) -> None:
         self.recording.fault(error.code, error.what, self.seq)
-        self._say(SourceFailed(self._uri, error))
-
-    def _on_transport(self, is_playing: bool, speed: float | None, pace: Pace) -> None:
-        self._say(TransportChanged(is_playing, speed or 0.0, pace is Pace.LOSSLESS))
 
     # --- model --------------------------------------------------------------------------------------------------------
 
@@ -273,6 +225,11 @@ class Pipeline:
     @property
     def checkpoint_info(self) -> CheckpointInfo | None:
         return self._checkpoints.info
+
+    @property
+    def engine_pid(self) -> int | None:
+        """Of the engine's own process; None where there is none."""
+        return self._checkpoints.engine.pid
 
     @property
     def checkpoint_report(self) -> LoadReport | None:
@@ -302,17 +259,14 @@ class Pipeline:
     @property
     def recorded_checkpoint(self) -> CheckpointInfo | None:
         """Whose predictions an open session holds; None when none is open or it has none."""
-        return self._session.session.checkpoint_info if self._session is not None and self.is_replay else None
+        session = self._playing.session
+        return session.checkpoint_info if session is not None else None
 
     # --- record -------------------------------------------------------------------------------------------------------
 
     @property
     def is_recording(self) -> bool:
         return self.recording.is_recording
-
-    @property
-    def is_replay(self) -> bool:
-        return self.source_info is not None and self.source_info.kind == "session"
 
     def start_recording(self, directory: str) -> None:
         """Open a journal there. RecordingStarted or Faulted follows."""
@@ -347,8 +301,7 @@ class Pipeline:
         self, checkpoint: str, on_progress: Callable[[float, str], None], on_done: recompute.OnDone
     ) -> CancelToken:
         """Run the open session's frames through a checkpoint, in a child process."""
-        path = str(self._session.path) if self._session is not None else ""
-        return recompute.recompute_in_child(path, checkpoint, on_progress, on_done)
+        return recompute.recompute_in_child(self._playing.session_path, checkpoint, on_progress, on_done)
 
     # --- what a person did --------------------------------------------------------------------------------------------
 
@@ -373,9 +326,8 @@ class Pipeline:
     @property
     def events(self) -> list[Event]:
         """Live: what happened in this run. Replay: what was recorded."""
-        if self._session is not None and self.is_replay:
-            return list(self._session.session.events())
-        return self.recording.events
+        session = self._playing.session
+        return list(session.events()) if session is not None else self.recording.events
 
     # --- how fresh, how complete --------------------------------------------------------------------------------------
 

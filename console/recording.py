@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from console.config import Config
 from console.notices import (
@@ -235,7 +236,7 @@ class Recording:
         if self._recorder is not None:
             self._keep(events.fault(code, what, t_ns=self._clock.now_ns(), seq=seq))
 
-    def status_event(self, subtype: str, seq: int, **detail: JSON) -> None:
+    def status_event(self, subtype: str, seq: int, **detail: Any) -> None:
         """Into the record, when there is one."""
         if self._recorder is not None:
             self._keep(events.status(subtype, t_ns=self._clock.now_ns(), seq=seq, **detail))

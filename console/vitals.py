@@ -21,8 +21,10 @@ class Vitals:
 
     def clear(self) -> None:
         """A new source: what was measured of the old one says nothing about it."""
-        for meter in (*self._ages.values(), *self._rates.values()):
-            meter.clear()
+        for age in self._ages.values():
+            age.clear()
+        for rate in self._rates.values():
+            rate.clear()
         self._latest_look = None
 
     @property

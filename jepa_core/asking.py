@@ -6,6 +6,7 @@ refused. The families' own facts are built on this. Reads no weight.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from jepa_core.design import Choices, Config, WeightFile
@@ -79,3 +80,12 @@ class Sources:
             raise ConfigDiffers(f"{found[1]} is {found[0]!r}, not a frame rate.", "Mend the config.")
         self.assumed["frame rate"] = f"{found[0]:g} per second ({found[1]})"
         return float(found[0])
+
+    def check_hidden(self, what: str, width: int, ratio: Any, hidden: int, *, is_gated: bool) -> None:
+        """A configured MLP ratio against the hidden width: int(), not round(); a gated MLP may be two thirds as wide."""
+        if not isinstance(ratio, int | float) or isinstance(ratio, bool):
+            return
+        whole = int(width * ratio + 1e-6)  # a ratio printed with too few digits must not lose one
+        wide = math.ceil(int(2 * whole / 3) / 8) * 8
+        if hidden not in ({whole, wide} if is_gated else {whole}):
+            raise self.contradiction(what, whole, hidden)

@@ -57,7 +57,7 @@ def load(
     """
     examined = _examine(Path(path), config, device, dtype, clip_frames, choices, progress, cancel)
     modules: dict[str, nn.Module] = {}
-    done, total = 0, sum(len(tensors) for tensors in examined.design.sources.values())
+    done, total = 0, sum(len(examined.design.sources[part]) for part in examined.design.modules)
     with devices.device_errors("loading the model"):
         for part, module in examined.design.modules.items():
             state: dict[str, Tensor] = {}
@@ -93,9 +93,9 @@ def examine(
     Refuses whatever `load` refuses, with the same errors.
     """
     examined = _examine(Path(path), config, device, dtype, clip_frames, choices, progress, cancel)
-    done, total = 0, sum(len(tensors) for tensors in examined.design.sources.values())
-    for part, tensors in examined.design.sources.items():
-        for name, stored in tensors.items():
+    done, total = 0, sum(len(examined.design.sources[part]) for part in examined.design.modules)
+    for part in examined.design.modules:
+        for name, stored in examined.design.sources[part].items():
             _check(cancel)
             _finite(examined, part, name, stored)
             done += 1
@@ -161,6 +161,10 @@ def _examine(
     except CheckpointError as error:
         if error.report is None:
             error.report = report
+        elif not error.report.sha256:  # the family's own report: add what is known of the file
+            error.report = replace(
+                error.report, path=report.path, sha256=report.sha256, file_bytes=report.file_bytes
+            )
         raise
     where, precision = devices.pick(device, dtype)
     parameters = sum(p.numel() for module in design.modules.values() for p in module.parameters())
@@ -214,7 +218,8 @@ def _compare(file: WeightFile, design: Design, report: LoadReport) -> LoadReport
     unexpected += [
         f"{part}/{name}" for part in file.parts if part not in design.sources for name in file.parts[part]
     ]
-    for part, module in design.modules.items():
+    twins = ((twin, design.modules[of]) for twin, of in design.twins.items())
+    for part, module in (*design.modules.items(), *twins):
         wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
         found = design.sources[part]
         missing += [_named(file, part, name) for name in wanted if name not in found]

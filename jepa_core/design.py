@@ -102,6 +102,8 @@ class Design:
     look: Callable[[int], LookSize]  # of a clip of n frames
     settings: Any  # the family's own, passed on to `assemble`
     action: ActionSpec | None = None
+    twins: Mapping[str, str] = field(default_factory=dict)  # part stored a second time → the part it repeats:
+    # held against the same names and shapes, never loaded
     ignored: tuple[str, ...] = ()
     absent_parts: tuple[str, ...] = ()
     assumed: Mapping[str, str] = field(default_factory=dict)

@@ -43,3 +43,12 @@ def surprise_top(error: Tensor, share: float = TOP_SHARE) -> Tensor:
         return error.mean(-1)
     count = max(1, round(share * error.shape[-1]))
     return error.topk(count, dim=-1).values.mean(-1)
+
+
+def energy(latents: Tensor, goal: Tensor) -> Tensor:
+    """How far each candidate's last frame is from the goal: mean absolute difference over tokens and channels.
+
+    latents (K, N, D), goal (N, D), both normed as the family prescribes → (K,) float32; lower is better. The goal is
+    shared by all candidates, never repeated. V-JEPA 2-AC's planner and energy landscape use this.
+    """
+    return (latents.float() - goal.float()).abs().mean(dim=(-2, -1))

@@ -208,6 +208,7 @@ class ActionSpec:
     units: tuple[str, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    state: tuple[str, ...] = ()  # what must be known of the body at every frame to begin a rollout; often nothing
 
 
 @dataclass(frozen=True, slots=True)

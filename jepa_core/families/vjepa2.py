@@ -258,7 +258,7 @@ def _empty_modules(
     modules: dict[str, nn.Module] = {}
     with torch.device("meta"):
         for part in encoders:
-            modules[part] = VisionTransformer(vit, _encoder_tables(reading.native))
+            modules[part] = VisionTransformer(vit, encoder_tables(reading.native))
         if shapes_p is not None:
             predictor = PredictorSpec(
                 encoder_width=shapes.width,
@@ -276,7 +276,7 @@ def _empty_modules(
     return modules
 
 
-def _encoder_tables(native: Grid) -> TableRule:
+def encoder_tables(native: Grid) -> TableRule:
     """Stored table at the built size; its first steps for a shorter clip of that size; else interpolated (4.3)."""
 
     def fit(table: Tensor, grid: Grid) -> Tensor:

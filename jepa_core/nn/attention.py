@@ -26,14 +26,14 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, rotary: RotaryTable | None) -> Tensor:
-        """x (B, N, D) → (B, N, D); `rotary` turns queries and keys, never values."""
+    def forward(self, x: Tensor, rotary: RotaryTable | None, mask: Tensor | None = None) -> Tensor:
+        """x (B, N, D) → (B, N, D); `rotary` turns queries and keys, never values; mask (N, N), True = may attend."""
         B, N, D = x.shape
         qkv = self.qkv(x).view(B, N, 3, self.heads, self.head_dim)
         if rotary is not None:
             rotary.apply_(qkv[:, :, :2])
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, head_dim), a view
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return self.proj(mixed.transpose(1, 2).reshape(B, N, D))
 
 
@@ -72,8 +72,8 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width, eps=NORM_EPS)
         self.mlp: Mlp | SwiGlu = SwiGlu(width, hidden) if gated else Mlp(width, hidden)
 
-    def forward(self, x: Tensor, rotary: RotaryTable | None = None) -> Tensor:
-        x = x + self.attn(self.norm1(x), rotary)
+    def forward(self, x: Tensor, rotary: RotaryTable | None = None, mask: Tensor | None = None) -> Tensor:
+        x = x + self.attn(self.norm1(x), rotary, mask)
         return x + self.mlp(self.norm2(x))
 
 

@@ -13,14 +13,13 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console import environment, logs
 from console.config import Config, changed
+from console.start_request import StartRequest
 from jepa_core.errors import ConsoleError, WriteFailed
-from jepa_core.messages import EngineOptions
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
@@ -30,25 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SWITCH_INTERVAL_S = 0.001  # measured: halves the stalls that other threads' Python causes in the GUI
-
-
-@dataclass(frozen=True, slots=True)
-class StartRequest:
-    """What the command line asked the window to begin with."""
-
-    source: str | None = None  # a path or "world:…"
-    checkpoint: str | None = None
-    checkpoint_config: str | None = None
-    options: EngineOptions | None = None  # None: from the config
-    record_directory: str | None = None  # record from the first frame on
-    every_frame: bool = False
-    screen: str = "start"  # "start" | "live" | "replay", when no source decides
-    screenshot: Path | None = None  # save a picture of the window, then exit
-    after_s: float = 3.0  # … this long after it opened
-    size: tuple[int, int] | None = None  # of the window, logical pixels
-    theme: str | None = None
-    zoom: float | None = None
-    seconds: float | None = None  # close by itself after this long
 
 
 def run_window(

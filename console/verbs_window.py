@@ -77,7 +77,8 @@ def demo(arguments: Namespace) -> int:
 def _open_window(arguments: Namespace, config: Config, *, screen: str, **request: object) -> int:
     environment.clean()
     environment.check_display()
-    from console.app import StartRequest, run_window
+    from console.app import run_window
+    from console.start_request import StartRequest
 
     return run_window(
         config,

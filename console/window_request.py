@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
+from console.start_request import StartRequest
+
 if TYPE_CHECKING:
-    from console.app import StartRequest
     from console.main_window import MainWindow
 
 

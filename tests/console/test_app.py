@@ -15,7 +15,8 @@ PROGRAM = """
 import os, signal, sys, threading
 from pathlib import Path
 from console import config
-from console.app import StartRequest, run_window
+from console.app import run_window
+from console.start_request import StartRequest
 from tests.helpers.pipeline import ScriptedPipeline
 
 class Scripted(ScriptedPipeline):

@@ -186,6 +186,7 @@ def _examine(
         parameters=parameters,
         embed_dim=design.embed_dim,
         notes=notes,
+        multiblock=design.multiblock,
     )
     return _Examined(family, design, info, report, where, precision)
 

@@ -108,6 +108,7 @@ class Design:
     absent_parts: tuple[str, ...] = ()
     assumed: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    multiblock: str = "clips"  # as CheckpointInfo.multiblock
 
 
 class Family(Protocol):

@@ -78,6 +78,7 @@ def read_predictor(tensors: Tensors) -> PredictorShapes | None:
     if not (width and hidden and depth):
         return None
     numbers = [int(m[1]) for name in tensors if (m := re.fullmatch(r"mask_tokens\.(\d+)", name))]
+    numbers += [0] * ("mask_token" in tensors)
     table = tensors.get("predictor_pos_embed")
     return PredictorShapes(
         width=_winner(width),

@@ -98,7 +98,7 @@ class MaskRule:
 
     kind: str = "future"  # "future" | "multiblock" | "region"
     predict_steps: int = 2  # future: how many newest time steps are predicted
-    generator: str = "short"  # multiblock: "short" (8 small blocks) | "long" (2 large blocks)
+    generator: str = "short"  # multiblock: "short" (8 small blocks) | "long" (2 large) | "picture" (I-JEPA's)
     region: Box | None = None  # region: the rectangle drawn on the picture, frame pixels
     seed: int = 0  # of the first look; look k uses seed + k
 
@@ -110,6 +110,7 @@ class MaskSet:
     context: NDArray[np.int32]  # (Nc,), T'·H'·W' order, time slowest
     targets: tuple[NDArray[np.int32], ...]  # each (Nt,)
     seed: int  # same seed, same masks; -1 for a drawn region
+    generator: str = ""  # of a multi-block mask, as in MaskRule; some systems have a placeholder for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +209,9 @@ class ActionSpec:
     units: tuple[str, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
-    state: tuple[str, ...] = ()  # what must be known of the body at every frame to begin a rollout; often nothing
+    state: tuple[
+        str, ...
+    ] = ()  # what must be known of the body at every frame to begin a rollout; often nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +231,9 @@ class CheckpointInfo:
     parameters: int = 0
     embed_dim: int = 0
     notes: tuple[str, ...] = ()  # to be said on screen: "untrained demo weights", "no EMA target"
+    multiblock: str = (
+        "clips"  # how its training drew blocks: "clips" (short and long range) | "pictures" (I-JEPA)
+    )
 
 
 @dataclass(frozen=True, slots=True)

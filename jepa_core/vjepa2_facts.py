@@ -14,9 +14,30 @@ from jepa_core.design import Choices, WeightFile
 from jepa_core.errors import ConfigDiffers
 from jepa_core.shapes import EncoderShapes, PredictorShapes
 from jepa_core.transformer_facts import HEADS_BY_SIZE as COMMON_HEADS
-from jepa_core.transformer_facts import MODELS, Keys, Reading, Released, TransformerFacts, arch, variant
+from jepa_core.transformer_facts import (
+    LETTERS,
+    MODELS,
+    MODELS_BY_SIZE,
+    Keys,
+    Reading,
+    Released,
+    TransformerFacts,
+    arch,
+    variant,
+)
 
-__all__ = ["MODELS", "RELEASED", "Reading", "is_vjepa2_config", "read", "released", "variant"]
+__all__ = [
+    "HEADS_BY_SIZE",
+    "LETTERS",
+    "MODELS",
+    "MODELS_BY_SIZE",
+    "RELEASED",
+    "Reading",
+    "is_vjepa2_config",
+    "read",
+    "released",
+    "variant",
+]
 
 HEADS_BY_SIZE = COMMON_HEADS | {(1408, 40): 22}  # V-JEPA 2's giant is the xformers one
 PRETRAIN_FPS = 4.0  # frames per second of V-JEPA 2 pre-training, section 7

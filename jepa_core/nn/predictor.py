@@ -28,6 +28,7 @@ class PredictorSpec:
     is_gated: bool = False
     has_rope: bool = True
     table_tokens: int = 0
+    has_single_mask_token: bool = False  # I-JEPA keeps its one placeholder under a name of its own
 
 
 class Predictor(nn.Module):
@@ -38,9 +39,12 @@ class Predictor(nn.Module):
         self.spec = spec
         self.fit_table = fit_table
         self.predictor_embed = nn.Linear(spec.encoder_width, spec.width)
-        self.mask_tokens = nn.ParameterList(
-            nn.Parameter(torch.zeros(1, 1, spec.width)) for _ in range(spec.mask_tokens)
-        )
+        if spec.has_single_mask_token:
+            self.mask_token = nn.Parameter(torch.zeros(1, 1, spec.width))
+        else:
+            self.mask_tokens = nn.ParameterList(
+                nn.Parameter(torch.zeros(1, 1, spec.width)) for _ in range(spec.mask_tokens)
+            )
         self.predictor_blocks = nn.ModuleList(
             Block(spec.width, spec.heads, spec.hidden, gated=spec.is_gated) for _ in range(spec.depth)
         )
@@ -73,7 +77,7 @@ class Predictor(nn.Module):
         B, n_context, _ = context.shape
         x = self.predictor_embed(context)
         n_targets = target_indices.shape[-1]
-        asked = self.mask_tokens[mask_token % len(self.mask_tokens)].expand(B, n_targets, -1)
+        asked = self._placeholder(mask_token).expand(B, n_targets, -1)
         if self.spec.table_tokens and self.fit_table is not None:
             table = self.fit_table(self.predictor_pos_embed, grid).to(x.dtype).expand(B, -1, -1)
             x = x + gather_tokens(table, context_indices)
@@ -87,6 +91,12 @@ class Predictor(nn.Module):
         for block in self.predictor_blocks:
             x = block(x, rotary)
         return self.predictor_proj(self.predictor_norm(x[:, n_context:]))
+
+    def _placeholder(self, number: int) -> Tensor:
+        """(1, 1, P)"""
+        if self.spec.has_single_mask_token:
+            return self.mask_token
+        return self.mask_tokens[number % len(self.mask_tokens)]
 
 
 def _same_rank(first: Tensor, second: Tensor, batch: int) -> tuple[Tensor, Tensor]:

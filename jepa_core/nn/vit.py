@@ -113,14 +113,24 @@ class VisionTransformer(nn.Module):
         return self.encode_patches(patches, grid, keep, split=split)
 
     def encode_patches(
-        self, patches: Tensor, grid: Grid, keep: Tensor | None = None, *, split: tuple[int, int] | None = None
+        self,
+        patches: Tensor,
+        grid: Grid,
+        keep: Tensor | None = None,
+        *,
+        split: tuple[int, int] | None = None,
+        tables: TableRule | None = None,
     ) -> Tensor:
-        """As forward, from patches already cut: context and target encoder share one cutting."""
+        """As forward, from patches already cut: context and target encoder share one cutting.
+
+        tables  another rule for the position table than the encoder's own
+        """
         if keep is not None:
             patches = gather_tokens(patches, keep)
         x = self.patch_embed.project(patches)
-        if self.spec.table_tokens and self.fit_table is not None:
-            table = self.fit_table(self.pos_embed, grid).to(x.dtype)
+        fit_table = tables or self.fit_table
+        if self.spec.table_tokens and fit_table is not None:
+            table = fit_table(self.pos_embed, grid).to(x.dtype)
             x = x + (table if keep is None else gather_tokens(table.expand(len(x), -1, -1), keep))
         rotary = self._rotary(grid, keep, x, split) if self.spec.has_rope else None
         for block in self.blocks:

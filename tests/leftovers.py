@@ -62,7 +62,8 @@ def since(before: Traces, root: Path, home: Path) -> list[str]:
     """One sentence per thing that is here now and was not before; `home` is the run's own temporary folder."""
     left = [f"process {pid} ({name})" for pid, name in end_orphans()]
     now = traces(root)
-    left += [f"shared memory {name}" for name in sorted(now.segments - before.segments)]
+    segments = sorted(now.segments - before.segments)
+    left += [f"shared memory {name}" for name in segments if not _is_in_use(name)]
     left += [f"file in the tree: {line}" for line in sorted(now.changes - before.changes)]
     left += [f"temporary file {entry.name}" for entry in sorted(home.iterdir())]
     return left
@@ -78,6 +79,17 @@ def end_orphans() -> list[tuple[int, str]]:
     for pid, _ in found:
         os.kill(pid, 9)
     return found
+
+
+def _is_in_use(name: str) -> bool:
+    """Whether a process still has the segment open. Ours have all ended by now, so it is another program's."""
+    for maps in Path("/proc").glob("[0-9]*/maps"):
+        try:
+            if f"/dev/shm/{name}" in maps.read_text():
+                return True
+        except OSError:
+            continue  # it ended, or belongs to somebody else
+    return False
 
 
 def _children() -> list[tuple[int, str]]:

@@ -11,6 +11,8 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+from contextlib import closing
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from types import ModuleType
 
@@ -249,6 +251,25 @@ def test_an_orphan_that_ends_by_itself_does_not_stay_as_a_zombie(tmp_path: Path)
 
 def test_a_file_a_run_left_behind_is_found(tmp_path: Path):
     assert judged(tmp_path, "(home / 'forgotten').touch()") == "temporary file forgotten"
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="there is no /dev/shm here")
+def test_forgotten_shared_memory_is_found_and_that_of_a_living_program_is_not(tmp_path: Path):
+    code = (
+        "from multiprocessing import resource_tracker, shared_memory\n"
+        "forgotten = shared_memory.SharedMemory(create=True, size=64)\n"
+        "resource_tracker.unregister(forgotten._name, 'shared_memory')\n"
+        "print(forgotten.name)"
+    )
+    run = f"print(subprocess.run([sys.executable, '-c', {code!r}], capture_output=True, text=True).stdout.strip())"
+    with closing(SharedMemory(create=True, size=64)) as alive:  # of another program, begun meanwhile
+        begin = (
+            f"alive = {alive.name!r}; before = leftovers.Traces(before.segments - {{alive}}, before.changes)"
+        )
+        forgotten, _, words = judged(tmp_path, f"{begin}\n{run}").partition("\n")
+        alive.unlink()
+    Path("/dev/shm", forgotten).unlink()
+    assert words == f"shared memory {forgotten}"
 
 
 def test_a_clean_run_leaves_nothing(tmp_path: Path):

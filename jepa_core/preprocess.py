@@ -112,6 +112,18 @@ def full_stretch(frames: Rgb, size: int) -> Tensor:
     return normalise_tensor(stretched.transpose(0, 1))
 
 
+def centre_square_stretch(frames: Rgb, size: int) -> Tensor:
+    """V-JEPA 2-AC's notebook and planner: the centre square of the whole height, stretched as in `full_stretch`.
+
+    Its training saw 16:9 video squeezed from 1.35:1 instead; on a square frame both are the identity but for the size.
+    (T, H, W, 3) uint8 → (3, T, size, size)
+    """
+    height, width = frames.shape[1:3]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return full_stretch(frames[:, top : top + side, left : left + side], size)
+
+
 def hugging_face_video(frames: Rgb, size: int) -> Tensor:
     """VJEPA2VideoProcessor: as `video_tensor`, time before colours. → (T, 3, size, size)"""
     return normalise_tensor(_fit_antialiased(frames, size), axis=1)

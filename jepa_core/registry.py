@@ -12,6 +12,7 @@ from typing import Any
 
 FAMILIES: dict[str, str] = {
     "vjepa2": "jepa_core.families.vjepa2:VJepa2",
+    "vjepa2_ac": "jepa_core.families.vjepa2_ac:VJepa2Ac",
 }
 
 DRILL_FAMILIES: dict[str, str] = {

@@ -79,7 +79,9 @@ class AcPredictor(nn.Module):
         patches = self.predictor_embed(latents).view(B, T, n, -1)  # (B, T, n, P)
         x = torch.cat((torch.stack(conditions, dim=2), patches), dim=2).flatten(1, 2)  # (B, T·(K + n), P)
         rotary = self._rotary(T, rows, columns, x) if self.spec.has_rope else None
-        mask = causal_mask(T, self.conditions + n, x.device) if T > 1 else None  # one frame sees all of itself
+        mask = (
+            None if T == 1 else causal_mask(T, self.conditions + n, x.device)
+        )  # one frame sees all of itself
         for block in self.predictor_blocks:
             x = block(x, rotary, mask)
         x = x.view(B, T, self.conditions + n, -1)[:, :, self.conditions :].flatten(1, 2)  # (B, T·n, P)

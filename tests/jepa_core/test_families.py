@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +19,15 @@ from jepa_core.families.toy import ToyModel
 from jepa_core.masks import make_masks
 from jepa_core.metrics import token_error
 from jepa_core.types import MaskRule, MaskSet, TokenLayout
+from jepa_core.weight_files import strip_prefixes
+from tests.helpers import ac_checkpoints as made_ac
 from tests.helpers import checkpoints as made
 
 # family name → writes a toy-size checkpoint into a folder and says where; one line per registry line
-CHECKPOINTS: dict[str, Callable[[Path], Path]] = {"vjepa2": made.write}
+CHECKPOINTS: dict[str, Callable[[Path], Path]] = {
+    "vjepa2": made.write,
+    "vjepa2_ac": made_ac.write,
+}
 
 
 def load(name: str, folder: Path) -> JepaModel:
@@ -56,6 +62,53 @@ def test_every_family_refuses_wrong_weights(name, tmp_path):
     assert refused.value.report.reshaped
 
 
+def one_of_each_kind(saved: dict) -> list[tuple[str, str]]:
+    """(part, key) of one tensor of every kind in every part: of numbered twins, the last one."""
+    kinds = {
+        (part, re.sub(r"\d+", "#", key)): (part, key)
+        for part, tensors in saved.items()
+        if isinstance(tensors, dict)
+        for key, tensor in tensors.items()
+        if isinstance(tensor, torch.Tensor)
+    }
+    return list(kinds.values())
+
+
+def lose(tensors: dict, key: str) -> None:
+    del tensors[key]
+
+
+def rename(tensors: dict, key: str) -> None:
+    tensors[key + "_old"] = tensors.pop(key)
+
+
+def reshape(tensors: dict, key: str) -> None:
+    tensors[key] = torch.zeros(*tensors[key].shape[:-1], tensors[key].shape[-1] + 1)
+
+
+@pytest.mark.parametrize(
+    ("damage", "lists"),
+    [(lose, ("missing",)), (rename, ("missing", "unexpected")), (reshape, ("reshaped",))],
+    ids=["missing", "renamed", "reshaped"],
+)
+@pytest.mark.parametrize("name", registry.FAMILIES)
+def test_every_family_refuses_a_damaged_tensor_of_any_kind_by_name(name, damage, lists, tmp_path):
+    path = CHECKPOINTS[name](tmp_path)
+    whole = torch.load(path, weights_only=True)
+    for part, key in one_of_each_kind(whole):
+        saved = {name: dict(value) if isinstance(value, dict) else value for name, value in whole.items()}
+        damage(saved[part], key)
+        torch.save(saved, path)
+
+        with pytest.raises(CheckpointError) as refused:
+            checkpoint.load(path)
+
+        named = f"{part}/{strip_prefixes(key)}"
+        for kind in lists:
+            listed = getattr(refused.value.report, kind)
+            assert any(entry.startswith(named) for entry in listed), f"{named} is not in {kind}: {listed}"
+
+
 @pytest.mark.parametrize("name", [*registry.FAMILIES, *registry.DRILL_FAMILIES])
 def test_every_family_looks_at_a_clip_with_agreeing_shapes(name, tmp_path):
     model = load(name, tmp_path)
@@ -68,10 +121,16 @@ def test_every_family_looks_at_a_clip_with_agreeing_shapes(name, tmp_path):
 
         with torch.inference_mode():
             target = model.encode(clip)
+        assert target.shape == (1, layout.n_tokens, model.info.embed_dim)
+        if "masked" not in model.info.abilities:
+            with pytest.raises(NotAble):
+                model.predict(clip, masks)
+            continue
+
+        with torch.inference_mode():
             prediction = model.predict(clip, masks)
 
         n = len(masks.targets[0])
-        assert target.shape == (1, layout.n_tokens, model.info.embed_dim)
         assert prediction.predicted.shape == prediction.target.shape == (1, n, model.info.embed_dim)
         assert prediction.context.shape == (1, len(masks.context), model.info.embed_dim)
         assert torch.isfinite(prediction.predicted).all()
@@ -88,10 +147,11 @@ def test_every_family_gives_the_same_numbers_twice(name, tmp_path):
     clip = torch.randn(1, 3, spec.frames, spec.size, spec.size)
 
     with torch.inference_mode():
-        one, two = model.predict(clip, masks), model.predict(clip, masks)
-
-    assert torch.equal(one.predicted, two.predicted)
-    assert torch.equal(one.target, two.target)
+        assert torch.equal(model.encode(clip), model.encode(clip))
+        if "masked" in model.info.abilities:
+            one, two = model.predict(clip, masks), model.predict(clip, masks)
+            assert torch.equal(one.predicted, two.predicted)
+            assert torch.equal(one.target, two.target)
 
 
 @pytest.mark.parametrize("name", [*registry.FAMILIES, *registry.DRILL_FAMILIES])
@@ -101,7 +161,9 @@ def test_every_family_rolls_out_or_says_that_it_cannot(name, tmp_path):
     clip = torch.randn(1, 3, spec.frames, spec.size, spec.size)
 
     if "actions" in model.info.abilities:
-        memory = model.step(model.begin(clip, None, 3), torch.zeros(3, len(model.info.action.names)))
+        action = model.info.action
+        state = torch.zeros(spec.frames, len(action.state)) if action.state else None
+        memory = model.step(model.begin(clip, state, 3), torch.zeros(3, len(action.names)))
         assert memory.latent.shape[0] == 3
     else:
         with pytest.raises(NotAble):

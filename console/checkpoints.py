@@ -110,7 +110,8 @@ class Checkpoints:
             case messages.Looked(inspection):
                 self._vitals.looked(inspection)
                 self._on_look(inspection)
-            case messages.Beat(rss_bytes, device_bytes, _):
+            case messages.Beat(rss_bytes, device_bytes, _, looks_let_go):
+                self._vitals.let_go(looks_let_go)
                 self._vitals.device_bytes = (
                     device_bytes or rss_bytes
                 )  # on a CPU the engine's memory is the device's

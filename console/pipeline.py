@@ -349,7 +349,10 @@ class Pipeline:
 
     def health(self) -> Health:
         """Cheap; sampled twice a second."""
-        model_skipped = self._checkpoints.engine.skipped + self._intake.without_slot
+        unseen = (
+            self._checkpoints.engine.skipped + self._intake.without_slot
+        )  # frames that never reached the clip
+        model_skipped = unseen + self._vitals.looks_let_go
         return self._vitals.health(
             skipped={"shown": self.shown.skipped, "model": model_skipped},
             recorder=self.recording.status(),

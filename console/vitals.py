@@ -18,6 +18,8 @@ class Vitals:
         self._newest: Frame | None = None
         self._latest_look: Inspection | None = None
         self.device_bytes = 0
+        self._let_go = 0  # looks, since the source was opened
+        self._let_go_told = 0  # what the engine last said; it counts from zero again after a restart
 
     def clear(self) -> None:
         """A new source: what was measured of the old one says nothing about it."""
@@ -26,6 +28,7 @@ class Vitals:
         for rate in self._rates.values():
             rate.clear()
         self._latest_look = None
+        self._let_go = 0
 
     @property
     def newest(self) -> Frame | None:
@@ -44,6 +47,15 @@ class Vitals:
         self._latest_look = inspection
         self._ages["model"].note(inspection.end_ns - inspection.t_ns)
         self._rates["model"].note(inspection.end_ns)
+
+    def let_go(self, told: int) -> None:
+        """The engine's own count of looks it could not make in time."""
+        self._let_go += told - self._let_go_told if told >= self._let_go_told else told
+        self._let_go_told = told
+
+    @property
+    def looks_let_go(self) -> int:
+        return self._let_go
 
     def painted(self, frame: Frame, is_replay: bool) -> None:
         """The view painted this frame just now. A replayed frame's age would be the age of the session."""

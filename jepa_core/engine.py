@@ -53,6 +53,7 @@ class Engine:
         self._n_looks = 0  # looks since reset: decides the masks
         self._step = 0  # looks since the checkpoint was loaded
         self._is_due = False
+        self._let_go = 0  # looks that were due when the one before had not been made yet
 
     # --- frames ----------------------------------------------------------------------------------------------------
 
@@ -74,7 +75,9 @@ class Engine:
             self._box = box
             self._buffer.add(entry)
             self._n_ingested += 1
-            self._is_due = self._is_due or self._n_ingested % self._stride == 0
+            if self._n_ingested % self._stride == 0:
+                self._let_go += self._is_due
+                self._is_due = True
             return self._is_due
 
     @property
@@ -82,6 +85,12 @@ class Engine:
         """Has the source given `stride` more frames since the last look was due?"""
         with self._lock:
             return self._is_due
+
+    @property
+    def looks_let_go(self) -> int:
+        """Looks that were due and never made, because the model was still busy with an older one."""
+        with self._lock:
+            return self._let_go
 
     @property
     def clip_frames(self) -> int:

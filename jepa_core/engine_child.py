@@ -95,7 +95,7 @@ def _beat_loop(host: EngineHost, reply: Callable[[object], None], beat_s: float)
     me = psutil.Process()
     never = threading.Event()
     while True:
-        reply(Beat(me.memory_info().rss, _device_bytes(), host.clip_frames))
+        reply(Beat(me.memory_info().rss, _device_bytes(), host.clip_frames, host.looks_let_go))
         never.wait(beat_s)
 
 

@@ -146,6 +146,12 @@ class EngineHost:
         engine = self._engine
         return 0 if engine is None else engine.clip_frames
 
+    @property
+    def looks_let_go(self) -> int:
+        """Looks that were due and never made; 0 without a model."""
+        engine = self._engine
+        return 0 if engine is None else engine.looks_let_go
+
     def _cancel_loads(self) -> None:
         for order in self._orders:
             if isinstance(order, tuple):

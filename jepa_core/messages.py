@@ -133,6 +133,7 @@ class Beat:
     rss_bytes: int
     device_bytes: int
     clip_frames: int  # frames in the clip now
+    looks_let_go: int = 0  # due and never made, since the checkpoint was loaded
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,3 +200,19 @@ def test_drill_reads_the_barcode_of_the_newest_frame():
         look = engine.offer(Frame(seq, seq, seq, seq, -1, seq * 100 * MS, rgb, "world:test"))
     assert look is not None
     assert look.signals["barcode"] == 1003
+
+
+def test_looks_that_were_due_and_never_made_are_counted():
+    engine = make_engine()
+    for seq in range(8):  # four looks fall due, one is made
+        engine.ingest(make_frame(seq))
+    engine.look_newest()
+
+    assert engine.looks_let_go == 3
+
+
+def test_a_model_that_keeps_up_lets_no_look_go():
+    engine = make_engine()
+    looks(engine, range(12))
+
+    assert engine.looks_let_go == 0

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from jepa_core import device as devices
-from jepa_core import hugging_face, registry, sidecar
+from jepa_core import registry, sidecar
 from jepa_core.clock import CancelToken
 from jepa_core.design import Choices, Design, Stored, WeightFile
 from jepa_core.errors import (
@@ -193,7 +193,12 @@ def _examine(
 
 def _recognise(file: WeightFile) -> str:
     keys = file.keys()
-    config: Mapping[str, Any] = {**file.config.values, "checkpoint_file": file.name}
+    config: Mapping[str, Any] = {
+        **file.config.values,
+        "checkpoint_file": file.name,
+        "checkpoint_wrappers": sorted(file.wrappers),
+        "checkpoint_patch_shape": _patch_shape(file),
+    }
     for name in registry.FAMILIES:
         if registry.family(name).recognises(keys, config):
             return name
@@ -209,6 +214,14 @@ def _recognise(file: WeightFile) -> str:
         "first names: " + ", ".join(sorted(keys)[:8]),
         LoadReport(path=file.name, family=guess, variant="", matched=0, unexpected=tuple(sorted(keys))),
     )
+
+
+def _patch_shape(file: WeightFile) -> tuple[int, ...]:
+    """Shape of the first patch embedding, () where there is none: part of what tells systems apart."""
+    for tensors in file.parts.values():
+        if "patch_embed.proj.weight" in tensors:
+            return tensors["patch_embed.proj.weight"].shape
+    return ()
 
 
 def _compare(file: WeightFile, design: Design, report: LoadReport) -> LoadReport:
@@ -262,7 +275,7 @@ def _compare(file: WeightFile, design: Design, report: LoadReport) -> LoadReport
 
 def _named(file: WeightFile, part: str, name: str) -> str:
     """The official name, and how the file would spell it where it spells otherwise."""
-    own = hugging_face.spelling(part, name, file.leftover) if file.layout == "huggingface" else ()
+    own = file.spelling(part, name) if file.spelling is not None else ()
     return f"{part}/{name} ({', '.join(own)})" if own else f"{part}/{name}"
 
 

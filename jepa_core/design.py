@@ -61,6 +61,10 @@ class WeightFile:
     ignored: tuple[str, ...]  # what lies in the file and is unused by design: "opt", "classifier.weight"
     leftover: tuple[str, ...]  # tensors nobody can place: refuse the file
     config: Config
+    wrappers: frozenset[str] = frozenset()  # what was stripped from the names: "module.", "backbone."
+    spelling: Callable[[str, str], tuple[str, ...]] | None = (
+        None  # (part, official name) → the file's own names
+    )
 
     def keys(self) -> frozenset[str]:
         return frozenset(f"{part}/{name}" for part, tensors in self.parts.items() for name in tensors)
@@ -73,6 +77,7 @@ class Choices:
     encoder_heads: int | None = None
     predictor_heads: int | None = None
     mask_token: int | None = None
+    predictor_scaling: bool | None = None  # V-JEPA 2.1: predictor positions scaled to the reference grid
     square_split: bool = (
         False  # official predictor positions on non-square clips: split by the configured square
     )

@@ -49,7 +49,7 @@ def to_official(file_name: str, tensors: Mapping[str, Stored], config: Config) -
         found = [plain[source] for source in sources if source in plain]
         if len(found) < len(sources) or any(tensor.shape != found[0].shape for tensor in found):
             continue  # the fused tensor will be missed, and what there is of it is left over: both are named
-        parts[part][official] = found[0] if len(found) == 1 else _joined(found)
+        parts[part][official] = found[0] if len(found) == 1 else joined(found)
         used.update(sources)
     if _STACK in plain and len(plain[_STACK].shape) == 4:
         parts["predictor"].update(_unstacked(plain[_STACK]))
@@ -57,7 +57,15 @@ def to_official(file_name: str, tensors: Mapping[str, Stored], config: Config) -
     leftover = tuple(name for name in plain if name not in used)
     if not parts["predictor"] and not any(name.startswith("predictor.") for name in leftover):
         del parts["predictor"]
-    return WeightFile(file_name, "huggingface", parts, tuple(ignored), leftover, config)
+    return WeightFile(
+        file_name,
+        "huggingface",
+        parts,
+        tuple(ignored),
+        leftover,
+        config,
+        spelling=lambda part, name: spelling(part, name, leftover),
+    )
 
 
 def spelling(part: str, official: str, present: Iterable[str] = ()) -> tuple[str, ...]:
@@ -104,7 +112,7 @@ def _unstacked(stack: Stored) -> dict[str, Stored]:
     return {f"mask_tokens.{number}": one(number) for number in range(stack.shape[0])}
 
 
-def _joined(thirds: list[Stored]) -> Stored:
+def joined(thirds: list[Stored]) -> Stored:
     """query, key and value of one shape → one qkv along dimension 0."""
     shape = (3 * thirds[0].shape[0], *thirds[0].shape[1:])
     return Stored(shape, thirds[0].dtype, lambda: torch.cat([third.read() for third in thirds]))

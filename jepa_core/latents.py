@@ -38,19 +38,28 @@ def choose_mask_token(
     """
     if not count:
         return 0, {}
-    names = [f"mask_tokens.{i}" for i in range(count)]
-    norms = [float(predictor[name].read().float().norm()) if name in predictor else 0.0 for name in names]
+    norms = mask_token_norms(predictor, count)
     trained = [i for i, norm in enumerate(norms) if norm > 0]
     listed = ", ".join(f"{norm:.3g}" for norm in norms)
     if choices.mask_token is not None:
-        if not 0 <= choices.mask_token < len(names):
-            raise ConfigDiffers(
-                f"There is no mask token {choices.mask_token}: the file holds {len(names)}, numbered from 0.",
-                "Choose another.",
-            )
+        check_mask_token(choices.mask_token, count)
         number, why = choices.mask_token, "chosen explicitly"
     elif len(trained) == 1:
         number, why = trained[0], "the only one with a non-zero norm"
     else:
         number, why = 0, "the rule where several are non-zero" if trained else "all are zero"
-    return number, {"mask token": f"{number} of {len(names)}: {why} (norms {listed})"}
+    return number, {"mask token": f"{number} of {count}: {why} (norms {listed})"}
+
+
+def mask_token_norms(predictor: Mapping[str, Stored], count: int) -> list[float]:
+    """Length of each placeholder mask_tokens.0 …; 0 tells one that was never trained."""
+    names = [f"mask_tokens.{i}" for i in range(count)]
+    return [float(predictor[name].read().float().norm()) if name in predictor else 0.0 for name in names]
+
+
+def check_mask_token(number: int, count: int) -> None:
+    """Raise ConfigDiffers for a placeholder there is not."""
+    if not 0 <= number < count:
+        raise ConfigDiffers(
+            f"There is no mask token {number}: the file holds {count}, numbered from 0.", "Choose another."
+        )

@@ -45,7 +45,7 @@ class Released:
     """One published checkpoint."""
 
     model_name: str
-    size: int
+    size: int  # pixels
     patch: int
     tubelet: int  # 0 = a picture model
     frames: int
@@ -53,6 +53,11 @@ class Released:
     predictor_heads: int
     mask_tokens: int
     predictor_width: int = 384
+
+    @property
+    def native(self) -> Grid:
+        side = self.size // self.patch
+        return max(self.frames // max(self.tubelet, 1), 1), side, side
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,54 @@ class Reading:
     has_rope: bool
     uniform_power: bool
     assumed: Mapping[str, str] = field(default_factory=dict)
+
+
+RELEASED: dict[str, dict[str, Released]] = {  # system → file name → what it holds; sections 2 and 3
+    "I-JEPA": {
+        "IN1K-vit.h.14-300e.pth.tar": Released("vit_huge", 224, 14, 0, 1, 12, 16, 1),
+        "IN1K-vit.h.16-448px-300e.pth.tar": Released("vit_huge", 448, 16, 0, 1, 12, 16, 1),
+        "IN22K-vit.h.14-900e.pth.tar": Released("vit_huge", 224, 14, 0, 1, 12, 16, 1),
+        "IN22K-vit.g.16-600e.pth.tar": Released("vit_giant", 224, 16, 0, 1, 16, 16, 1),
+    },
+    "V-JEPA": {
+        "vitl16.pth.tar": Released("vit_large", 224, 16, 2, 16, 12, 16, 2),
+        "vith16.pth.tar": Released("vit_huge", 224, 16, 2, 16, 12, 16, 2),
+        "vith16-384.pth.tar": Released("vit_huge", 384, 16, 2, 16, 12, 16, 2),
+    },
+    "V-JEPA 2": {
+        "vitl.pt": Released("vit_large", 256, 16, 2, 64, 12, 12, 10),
+        "vith.pt": Released("vit_huge", 256, 16, 2, 64, 12, 12, 10),
+        "vitg.pt": Released("vit_giant_xformers", 256, 16, 2, 64, 12, 12, 10),
+        "vitg-384.pt": Released("vit_giant_xformers", 384, 16, 2, 64, 12, 12, 10),
+    },
+}
+
+
+def system_named(config: Mapping[str, Any]) -> str:
+    """The system that a file's config or published name says it is of; empty where neither says (section 3.1).
+
+    config  as `recognises` gets it: the config's values, and the file's name as "checkpoint_file"
+    """
+    types = {"ijepa": "I-JEPA", "vjepa2": "V-JEPA 2"}
+    model_type = config.get("model_type")
+    if isinstance(model_type, str):
+        return types.get(model_type, "")
+    data, model, mask = (_section(config, name) for name in ("data", "model", "mask"))
+    if "dataset_fpcs" in data or "use_rope" in model or "pred_num_heads" in model:
+        return "V-JEPA 2"
+    if "num_frames" in data and isinstance(config.get("mask"), list):
+        return "V-JEPA"
+    if "num_pred_masks" in mask or "pred_emb_dim" in _section(config, "meta"):
+        return "I-JEPA"
+    if "ijepa" in str(_section(config, "pretrained_cfg").get("tag", "")):
+        return "I-JEPA"  # timm's config.json
+    file_name = config.get("checkpoint_file")
+    return next((system for system, files in RELEASED.items() if file_name in files), "")
+
+
+def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = config.get(name)
+    return value if isinstance(value, Mapping) else {}
 
 
 def variant(shapes: EncoderShapes, reading: Reading) -> str:
@@ -229,14 +282,24 @@ def arch(key: str) -> tuple[Path, ...]:
 
 
 def names_of(keys: Iterable[str]) -> set[str]:
-    """Tensor names of the three parts, the part's name left out: "encoder/blocks.0…" → "blocks.0…"."""
+    """Tensor names of encoder, target encoder and predictor, the part left out: "encoder/norm.bias" → "norm.bias"."""
     parts = ("encoder/", "target_encoder/", "predictor/")
     return {key.partition("/")[2] for key in keys if key.startswith(parts)}
 
 
-def has_transformer(names: Iterable[str]) -> bool:
-    """Is there an encoder of the shared kind at all: its first block and its patch embedding?"""
-    names = list(names)
-    return any(name.startswith("blocks.0.attn.qkv") for name in names) and any(
-        name.startswith("patch_embed.proj") for name in names
-    )
+def is_plain_transformer(names: Iterable[str], foreign: Iterable[str]) -> bool:
+    """Is there an encoder of the shared kind (its first block and patch embedding), and nothing of `foreign`?"""
+    names = set(names)
+    has_blocks = any(name.startswith("blocks.0.attn.qkv") for name in names)
+    has_patches = any(name.startswith("patch_embed.proj") for name in names)
+    return has_blocks and has_patches and not {name.split(".")[0] for name in names} & set(foreign)
+
+
+def has_table(names: Iterable[str]) -> bool:
+    """Does a stored position table lie in the file, used or stray?"""
+    return bool({"pos_embed", "predictor_pos_embed"} & set(names))
+
+
+def patch_shape(config: Mapping[str, Any]) -> tuple[int, ...]:
+    """Shape of the patch embedding's weight as `checkpoint` tells it to `recognises`: 4 axes for pictures, 5 for clips."""
+    return tuple(config.get("checkpoint_patch_shape", ()))

@@ -7,7 +7,6 @@ What all masked transformers are asked, and in which order, is in `transformer_f
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from jepa_core.design import Choices, WeightFile
@@ -18,9 +17,9 @@ from jepa_core.transformer_facts import (
     LETTERS,
     MODELS,
     MODELS_BY_SIZE,
+    RELEASED,
     Keys,
     Reading,
-    Released,
     TransformerFacts,
     arch,
     variant,
@@ -31,11 +30,8 @@ __all__ = [
     "LETTERS",
     "MODELS",
     "MODELS_BY_SIZE",
-    "RELEASED",
     "Reading",
-    "is_vjepa2_config",
     "read",
-    "released",
     "variant",
 ]
 
@@ -51,42 +47,6 @@ KEYS = Keys(
 )
 
 
-def _published(model_name: str, size: int) -> Released:
-    return Released(
-        model_name,
-        size,
-        patch=16,
-        tubelet=2,
-        frames=64,
-        predictor_depth=12,
-        predictor_heads=12,
-        mask_tokens=10,
-    )
-
-
-RELEASED = {
-    "vitl.pt": _published("vit_large", 256),
-    "vith.pt": _published("vit_huge", 256),
-    "vitg.pt": _published("vit_giant_xformers", 256),
-    "vitg-384.pt": _published("vit_giant_xformers", 384),
-}
-
-
-def released(file_name: str) -> Released | None:
-    """The published checkpoint of that file name, if it is one."""
-    return RELEASED.get(file_name)
-
-
-def is_vjepa2_config(config: Mapping[str, Any]) -> bool:
-    """Does this config name V-JEPA 2: Hugging Face's model type, or keys only its training has (section 3.1)?"""
-    if config.get("model_type") == "vjepa2":
-        return True
-    data, model = config.get("data"), config.get("model")
-    return (isinstance(data, Mapping) and "dataset_fpcs" in data) or (
-        isinstance(model, Mapping) and ("use_rope" in model or "pred_num_heads" in model)
-    )
-
-
 def read(
     file: WeightFile, shapes: EncoderShapes, shapes_p: PredictorShapes | None, choices: Choices
 ) -> Reading:
@@ -97,7 +57,7 @@ def read(
         shapes_p,
         choices,
         keys=KEYS,
-        published=released(file.name),
+        published=RELEASED["V-JEPA 2"].get(file.name),
         heads_by_size=HEADS_BY_SIZE,
     )
     is_gated = facts.config.get("model", "use_silu")

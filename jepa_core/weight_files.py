@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from jepa_core import hugging_face
+from jepa_core import hugging_face, hugging_face_ijepa
 from jepa_core.design import Config, Stored, WeightFile
 from jepa_core.errors import UnreadableCheckpoint, UnsafeFile
 
@@ -172,6 +172,7 @@ def _sort_parts(name: str, content: Mapping[str, Any], config: Config) -> Weight
     """The official layout: one dictionary of tensors per part."""
     parts: dict[str, dict[str, Stored]] = {}
     ignored, leftover = [], []
+    wrappers: set[str] = set()
     for key, value in content.items():
         if key in UNUSED:
             ignored.append(key)
@@ -183,19 +184,28 @@ def _sort_parts(name: str, content: Mapping[str, Any], config: Config) -> Weight
                     leftover.append(f"{key}/{full}")
                 else:
                     tensors[short] = _stored(tensor)
+            wrappers.update(prefix for prefix in PREFIXES for full in value if prefix in full)
             parts[key] = tensors
         elif isinstance(value, Tensor):
             leftover.append(key)
         else:
             ignored.append(key)
-    return WeightFile(name, "official", parts, tuple(ignored), tuple(leftover), config)
+    return WeightFile(name, "official", parts, tuple(ignored), tuple(leftover), config, frozenset(wrappers))
 
 
 def _sort_flat(name: str, tensors: Mapping[str, Stored], config: Config) -> WeightFile:
     """One flat dictionary: a Hugging Face model, or a bare encoder's state dict."""
     if hugging_face.is_vjepa2(tensors):
         return hugging_face.to_official(name, tensors, config)
-    stripped = {strip_prefixes(key): value for key, value in tensors.items()}
+    if hugging_face_ijepa.is_ijepa(tensors, config):
+        return hugging_face_ijepa.to_official(name, tensors, config)
+    stripped: dict[str, Stored] = {}
+    twice = []
+    for key, value in tensors.items():
+        if strip_prefixes(key) in stripped:
+            twice.append(key)
+        stripped.setdefault(strip_prefixes(key), value)
     is_encoder = any(key.startswith("patch_embed.") for key in stripped)
     parts = {"encoder": stripped} if is_encoder else {"": dict(tensors)}
-    return WeightFile(name, "flat", parts, (), (), config)
+    wrappers = frozenset(prefix for prefix in PREFIXES for key in tensors if prefix in key)
+    return WeightFile(name, "flat", parts, (), tuple(twice) if is_encoder else (), config, wrappers)

@@ -17,12 +17,27 @@ from jepa_core.masked import MaskedModel, Settings
 from jepa_core.masked_design import count, empty_modules, make_design, read_parts, rebuilt_tables
 from jepa_core.nn.positions import Grid, resample_2d, resample_3d
 from jepa_core.nn.vit import TableRule
-from jepa_core.transformer_facts import Reading
+from jepa_core.transformer_facts import (
+    Reading,
+    has_table,
+    is_plain_transformer,
+    names_of,
+    patch_shape,
+    system_named,
+)
 from jepa_core.types import CheckpointInfo, LoadReport
 
 __all__ = ["NAME", "VJepa2", "encoder_tables", "normalise_target"]
 
 NAME = "V-JEPA 2"
+FOREIGN = (  # of other systems on the same blocks
+    "mask_token",
+    "action_encoder",
+    "state_encoder",
+    "img_mod_embed",
+    "video_mod_embed",
+    "norms_block",
+)
 
 
 class VJepa2(MaskedModel):
@@ -33,28 +48,16 @@ class VJepa2(MaskedModel):
     @classmethod
     def recognises(cls, keys: frozenset[str], config: Mapping[str, object]) -> bool:
         """A V-JEPA 2 encoder, alone or with its masked predictor. Section 3, family detection."""
-        own = {key for key in keys if key.startswith(("encoder/", "target_encoder/", "predictor/"))}
-        has_blocks = any(key.partition("/")[2].startswith("blocks.0.attn.qkv") for key in own)
-        has_patches = any(key.partition("/")[2].startswith("patch_embed.proj") for key in own)
-        if not (has_blocks and has_patches):
+        names = names_of(keys)
+        if not is_plain_transformer(names, FOREIGN):
             return False
-        foreign = (
-            "mask_token",
-            "action_encoder",
-            "state_encoder",
-            "img_mod_embed",
-            "video_mod_embed",
-            "norms_block",
-        )
-        names = {key.partition("/")[2] for key in own}
-        if any(name.split(".")[0] in foreign for name in names):
-            return False
-        if facts.is_vjepa2_config(config):
-            return True
-        if "pos_embed" not in names:
-            return True  # only RoPE models keep no table
-        mask_tokens = sum(name.startswith("mask_tokens.") for name in names)
-        return mask_tokens in (6, 10) or facts.released(str(config.get("checkpoint_file", ""))) is not None
+        if system := system_named(config):
+            return system == NAME
+        shape = patch_shape(config)
+        if not has_table(names):
+            return len(shape) != 4  # of the released systems only this one keeps no table
+        n_mask_tokens = sum(name.startswith("mask_tokens.") for name in names)
+        return n_mask_tokens in (6, 10) or (len(shape) == 5 and shape[0] == 1408)
 
     @classmethod
     def design(cls, file: WeightFile, choices: Choices) -> Design:

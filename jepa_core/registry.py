@@ -13,6 +13,7 @@ from typing import Any
 FAMILIES: dict[str, str] = {
     "vjepa2": "jepa_core.families.vjepa2:VJepa2",
     "vjepa2_ac": "jepa_core.families.vjepa2_ac:VJepa2Ac",
+    "vjepa21": "jepa_core.families.vjepa21:VJepa21",
 }
 
 DRILL_FAMILIES: dict[str, str] = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.golden import preprocess_case, vjepa2_cases, vjepa2ac_cases
+from tests.golden import preprocess_case, vjepa2_cases, vjepa2ac_cases, vjepa21_cases
 
 Arrays = Mapping[str, np.ndarray]
 Computed = dict[str, np.ndarray]
@@ -47,6 +47,7 @@ def _vjepa2_tolerance(array: str) -> float:
 
 KINDS: dict[str, Kind] = {  # folder prefix → how; the first that fits
     "hf-vjepa2-": Kind(vjepa2_cases.hugging_face, vjepa2_cases.inputs_among, _vjepa2_tolerance),
+    "vjepa21-": Kind(vjepa21_cases.official, vjepa21_cases.inputs_among, vjepa21_cases.tolerance_of),
     "vjepa2ac-": Kind(vjepa2ac_cases.official, vjepa2ac_cases.inputs_among, vjepa2ac_cases.tolerance_of),
     "vjepa2-": Kind(vjepa2_cases.official, vjepa2_cases.inputs_among, _vjepa2_tolerance),
     "preprocess-": Kind(
@@ -57,7 +58,6 @@ NOT_BUILT = (
     "ijepa-",
     "hf-ijepa-",
     "vjepa-",
-    "vjepa21-",
     "lewm-",
     "cjepa-",
     "ebjepa-",

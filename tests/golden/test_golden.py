@@ -32,6 +32,8 @@ def test_all_cases_of_the_families_built_are_here():
         "vjepa2-rope-swiglu-narrow",
         "hf-vjepa2-a",
         "preprocess-a",
+        "vjepa21-multilevel",
+        "vjepa21-train-interp",
         "vjepa2ac-norope-silu",
         "vjepa2ac-rope-base",
     }

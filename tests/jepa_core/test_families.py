@@ -22,11 +22,13 @@ from jepa_core.types import MaskRule, MaskSet, TokenLayout
 from jepa_core.weight_files import strip_prefixes
 from tests.helpers import ac_checkpoints as made_ac
 from tests.helpers import checkpoints as made
+from tests.helpers import leveled_checkpoints as made_21
 
 # family name → writes a toy-size checkpoint into a folder and says where; one line per registry line
 CHECKPOINTS: dict[str, Callable[[Path], Path]] = {
     "vjepa2": made.write,
     "vjepa2_ac": made_ac.write,
+    "vjepa21": made_21.write,
 }
 
 

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLayout,
     QPushButton,
     QSizePolicy,
     QVBoxLayout,
@@ -22,6 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from widgets.theme import Theme, follow
+from widgets.words import BREAK, breakable
 
 
 def set_look(widget: QWidget, **properties: str) -> None:
@@ -39,7 +41,7 @@ def set_look(widget: QWidget, **properties: str) -> None:
 
 def label(text: str = "", role: str = "", tone: str = "", *, wrap: bool = False) -> QLabel:
     """Words in one of the looks of the style sheet. Plain text only: names from files cannot smuggle in markup."""
-    made = QLabel(text)
+    made = Wrapped(text) if wrap else QLabel(text)
     made.setTextFormat(Qt.TextFormat.PlainText)
     made.setProperty("role", role)
     made.setProperty("tone", tone)
@@ -49,6 +51,20 @@ def label(text: str = "", role: str = "", tone: str = "", *, wrap: bool = False)
         policy.setHeightForWidth(True)
         made.setSizePolicy(policy)
     return made
+
+
+class Wrapped(QLabel):
+    """Words that go on in the next line, wherever a path or a hash is too long for one."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self.setText(text)
+
+    def setText(self, text: str) -> None:
+        super().setText(breakable(text))
+
+    def text(self) -> str:
+        return super().text().replace(BREAK, "")
 
 
 def heading(text: str) -> QLabel:
@@ -109,6 +125,28 @@ def _fill(layout: QBoxLayout, items: tuple[QWidget | int | None, ...], spacing: 
         else:
             layout.addWidget(item)
     return layout
+
+
+def height_for(widget: QWidget, width: int) -> int:
+    """The height that `widget` needs at this width, with every word in its final font.
+
+    Labels take their font from the style sheet only when they are polished, which Qt puts off until they are seen,
+    and layouts keep what they measured before; so both are done here, inner layouts first.
+    """
+    for child in (widget, *widget.findChildren(QWidget)):
+        child.ensurePolished()
+    layout = widget.layout()
+    _forget(layout)
+    return layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.sizeHint().height()
+
+
+def _forget(layout: QLayout) -> None:
+    for n in range(layout.count()):
+        item = layout.itemAt(n)
+        inner = item.layout() or (item.widget().layout() if item.widget() is not None else None)
+        if inner is not None:
+            _forget(inner)
+    layout.invalidate()
 
 
 def clear(layout: QBoxLayout) -> None:

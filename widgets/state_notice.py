@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QProgressBar, QWidget
 
 from widgets import icons
-from widgets.parts import Card, button, label, row, set_look
+from widgets.parts import Card, button, height_for, label, row, set_look
 from widgets.theme import Theme, current, follow
 
 _ICONS = {"empty": ("info", "dim"), "busy": ("recover", "accent"), "error": ("error", "bad")}
@@ -53,9 +53,8 @@ class StateNotice(Card):
 
     def fit(self) -> None:
         """Take the height that the words need at this width."""
-        self.ensurePolished()
-        self.body.invalidate()
-        self.resize(self.width(), self.body.totalHeightForWidth(self.width()))
+        self.resize(self.width(), height_for(self, self.width()))
+        self.body.activate()
 
     def _restyle_notice(self, theme: Theme) -> None:
         name, role = _ICONS.get(self._kind, _ICONS["empty"])

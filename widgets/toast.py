@@ -6,7 +6,7 @@ from PySide6.QtCore import QEvent, QObject, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from widgets import a11y, icons
-from widgets.parts import label, set_look
+from widgets.parts import height_for, label, set_look
 from widgets.theme import Theme, current, follow
 
 STAY_MS = {"info": 4000, "ok": 4000, "warning": 7000, "error": 10_000}
@@ -126,8 +126,7 @@ class ToastArea(QWidget):
         width = theme.px(380)
         if parent is not None:
             width = min(width, parent.width() - theme.px(24))
-        self._layout.invalidate()
-        height = self._layout.totalHeightForWidth(width) if self._toasts else 0
-        self.resize(width, max(height, self._layout.sizeHint().height() if height <= 0 else height))
+        self.resize(width, height_for(self, width))
+        self._layout.activate()
         if parent is not None:
             self.move(parent.width() - width - theme.px(16), parent.height() - self.height() - theme.px(48))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 NONE = "–"
+BREAK = "\N{ZERO WIDTH SPACE}"  # where a line may end without a space
+LONG_WORD = 16  # letters; a shorter word never needs to be broken
 
 
 def grouped(number: int) -> str:
@@ -24,6 +27,18 @@ def frame_range(seqs: Sequence[int]) -> str:
     if first // 1000 == last // 1000 and first >= 1000:
         return f"{grouped(first)}–{last % 1000:03d}"
     return f"{grouped(first)}–{grouped(last)}"
+
+
+def breakable(text: str) -> str:
+    """The same words, with places where a long path, name or hash may go on in the next line."""
+    return re.sub(rf"\S{{{LONG_WORD + 1},}}", _with_breaks, text)
+
+
+def _with_breaks(found: re.Match[str]) -> str:
+    """After what separates the parts of a name, and in every part that is still too long."""
+    parts = re.findall(r"[^/\\._\-:=&?,]*[/\\._\-:=&?,]+|[^/\\._\-:=&?,]+", found.group())
+    pieces = [part[n : n + LONG_WORD] for part in parts for n in range(0, len(part), LONG_WORD)]
+    return BREAK.join(pieces)
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

@@ -89,6 +89,8 @@ ACTIONS: dict[str, Command] = {row.id: row for row in (
     Command("near_miss_at", "Near miss at the cursor", ("Shift+N",), "Your call on the frame on the screen, for example while the view is frozen", "records.near_miss_at_cursor", "Record", LIVE, OPERATOR),
     Command("bookmark", "Bookmark", ("B",), "Mark this moment", "records.bookmark", "Record", LIVE, OPERATOR),
     Command("note", "Note…", ("T",), "Write a note at this moment", "records.ask_note", "Record", LIVE, OPERATOR),
+    Command("undo", "Take back your last mark", ("Ctrl+Z",), "It stays in the record and in the list, struck through: an amendment says it was taken back", "records.undo", "Record", LIVE, OPERATOR),
+    Command("redo", "Let it stand again", ("Ctrl+Shift+Z", "Ctrl+Y"), "What you took back last counts again, by a further amendment", "records.redo", "Record", LIVE, OPERATOR),
 
     Command("region", "Draw the region to predict", ("G",), "Drag a rectangle on the picture; the model must predict what is in it", "look.toggle_region_tool", "Model", LIVE, is_toggle=True),
     Command("report", "Load report", (), "Tensor by tensor, how the checkpoint matched its family", "models.show_report", "Model"),

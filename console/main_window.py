@@ -256,6 +256,8 @@ OWN_RULES = frozenset(
         "near_miss_at",
         "bookmark",
         "note",
+        "undo",
+        "redo",
         "override",
         "unload",
         "report",

@@ -6,6 +6,7 @@ failed; never edits one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from PySide6.QtCore import QObject, QTimer
@@ -13,7 +14,7 @@ from PySide6.QtWidgets import QInputDialog
 
 from console.notices import EventFailed, EventMade, EventSaved, RecordingStarted, SourceClosed, SourceOpened
 from console.window_desk import Desk
-from jepa_core.types import EventKind
+from jepa_core.types import JSON, EventKind
 from sessions.events import Resolved, resolve
 from widgets.event_list import EventList, EventRow
 from widgets.timeline import EventMark, Timeline
@@ -118,6 +119,7 @@ class Events(QObject):
             is_saved=is_saved,
             is_failed=event.id in self._failed,
             old_text=_before(item),
+            is_retracted=item.is_retracted,
             is_amendable=not self._desk.pipeline.is_replay and event.kind in ON_TIMELINE,
         )
 
@@ -153,11 +155,15 @@ class Events(QObject):
 
 
 def _before(item: Resolved) -> str:
-    """What stood there before the last correction, where a person had said something."""
-    if not item.corrections:
-        return ""
-    first = Resolved(item.event, item.event.payload, -1, (), False)
-    return label_of(first)
+    """What stood there before the corrections, where a person had said something and now says something else."""
+    before = label_of(Resolved(item.event, item.event.payload, item.end_ns, (), False))
+    return before if item.corrections and before != label_of(item) else ""
+
+
+def _noted(payload: Mapping[str, JSON]) -> str:
+    """What a person wrote in a note or beside a bookmark."""
+    detail = payload.get("detail")
+    return str(detail.get("text", "")) if isinstance(detail, dict) else ""
 
 
 def label_of(item: Resolved) -> str:
@@ -172,7 +178,7 @@ def label_of(item: Resolved) -> str:
     reason = str(payload.get("reason_code", "") or "")
     if reason not in ("", "not_given"):
         words.append(reason.replace("_", " "))
-    text = str(payload.get("reason_text", "") or payload.get("text", "") or "")
+    text = str(payload.get("reason_text", "") or payload.get("text", "") or _noted(payload))
     if text:
         words.append(text)
     if not words and item.event.kind in (EventKind.FAULT, EventKind.STATUS) and payload.get("subtype"):

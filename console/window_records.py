@@ -16,9 +16,8 @@ from console.notices import EventFailed, EventSaved, FoldProgress, RecordingStar
 from console.window_desk import Desk
 from console.window_keys import KeyRouter
 from console.window_live import Live
-from jepa_core.types import Event, EventKind
-from widgets.marks import word_of
-from widgets.override_bar import OverrideBar
+from jepa_core.types import Event
+from widgets.override_bar import REASONS, SEVERITIES, OverrideBar
 from widgets.words import duration, plural, size
 
 
@@ -31,7 +30,10 @@ class Records(QObject):
         self._live = live
         self._keys = keys
         self._bar = cast(OverrideBar, desk.panels["decide"])
-        self._last: Event | None = None
+        self._last: Event | None = None  # whose way to the disk the bar follows
+        self._last_words, self._last_state = "", ""
+        self._marked: list[tuple[str, str]] = []  # id and words of a person's own marks in this recording
+        self._taken_back: list[tuple[str, str]] = []
         self._is_overriding = False
         self._began_ns = 0
         keys.overridePressed.connect(self._key_pressed)
@@ -44,6 +46,7 @@ class Records(QObject):
         self._bar.nearMissPressed.connect(self._near_miss_at_time)
         self._bar.reasonChosen.connect(self._reason)
         self._bar.severityChosen.connect(self._severity)
+        self._bar.questionClosed.connect(self._not_answered)
         keys.take_digit = self._bar.choose_digit
         bridge = desk.bridge
         bridge.on_notice(RecordingStarted, "recording", self._started)
@@ -78,6 +81,7 @@ class Records(QObject):
             self.stop()
 
     def _started(self, notice: RecordingStarted) -> None:
+        self._forget_marks()
         self._desk.state.recording = notice.session_id
         self._desk.settings.remember(str(notice.journal.parent), notice.journal.parent.name, "folder")
         self._desk.say(self.tr("Recording to {0}").format(notice.journal), "ok")
@@ -87,7 +91,14 @@ class Records(QObject):
             return  # that fold is of an older journal
         self._desk.show_progress("fold", self.tr("Checking and sealing the session…"), notice.fraction)
 
+    def _forget_marks(self) -> None:
+        """An amendment belongs into the file of its event: what was marked outside it cannot be taken back in it."""
+        self._marked.clear()
+        self._taken_back.clear()
+        self.refresh()
+
     def _stopped(self, notice: RecordingStopped) -> None:
+        self._forget_marks()
         self._desk.state.recording = None
         self._desk.hide_progress("fold")
         if notice.session is None:
@@ -137,8 +148,11 @@ class Records(QObject):
         ended = self._desk.pipeline.override_end(t_ns, self._seq())
         if ended is None:
             return
-        self._last = ended
-        self._show_last(self.tr("override, {0}").format(duration((t_ns - self._began_ns) / 1e9)))
+        self._mark(
+            ended,
+            self.tr("override, {0}").format(duration((t_ns - self._began_ns) / 1e9)),
+            root=begun or ended,
+        )
         if begun is not None:
             self._bar.ask_reason(begun.id)
 
@@ -160,14 +174,14 @@ class Records(QObject):
     def _make_near_miss(self, t_ns: int, seq: int) -> None:
         if self._desk.state.source is None:
             return
-        self._last = self._desk.pipeline.near_miss(t_ns, seq)
-        self._show_last(self.tr("near miss"))
-        self._bar.ask_severity(self._last.id)
+        event = self._desk.pipeline.near_miss(t_ns, seq)
+        self._mark(event, self.tr("near miss"))
+        self._bar.ask_severity(event.id)
 
     def bookmark(self) -> None:
         if self._desk.state.source is not None:
-            self._last = self._desk.pipeline.bookmark(self._desk.pipeline.clock.now_ns(), self._seq())
-            self._show_last(self.tr("bookmark"))
+            event = self._desk.pipeline.bookmark(self._desk.pipeline.clock.now_ns(), self._seq())
+            self._mark(event, self.tr("bookmark"))
 
     def ask_note(self) -> None:
         """The moment is the key press, not the end of the typing."""
@@ -178,14 +192,57 @@ class Records(QObject):
             self._desk.window, self.tr("Note"), self.tr("Note at frame {0}:").format(seq)
         )
         if is_given and text.strip():
-            self._last = self._desk.pipeline.note(t_ns, seq, text.strip())
-            self._show_last(self.tr("note"))
+            self._mark(self._desk.pipeline.note(t_ns, seq, text.strip()), self.tr("note"))
 
     def _reason(self, event_id: str, code: str) -> None:
-        self._desk.pipeline.amend(event_id, reason_code=code)
+        words = dict(REASONS).get(code, code)
+        self._answer(self._desk.pipeline.amend(event_id, reason_code=code), event_id, words)
 
     def _severity(self, event_id: str, severity: int) -> None:
-        self._desk.pipeline.amend(event_id, severity_potential=int(severity))
+        words = self.tr("severity {0}, {1}").format(severity, SEVERITIES[severity][1])
+        self._answer(self._desk.pipeline.amend(event_id, severity_potential=int(severity)), event_id, words)
+
+    def _answer(self, event: Event, of: str, words: str) -> None:
+        """The answer is an event of its own, and is on disk only when it is."""
+        self._last = event
+        self._show_last(f"{dict(self._marked).get(of, '')} · {words}".removeprefix(" · "))
+
+    def _not_answered(self, event_id: str) -> None:
+        if self._last is not None and event_id in (self._last.id, self._last.payload.get("supersedes")):
+            state = self._last_state
+            self._show_last(self._last_words + " · " + self.tr("no answer given"))
+            self._say_last(state)
+
+    # taking back
+
+    def undo(self) -> None:
+        """The newest own mark is taken back: by an amendment, for nothing that was recorded is ever removed."""
+        if self._is_overriding:
+            self._desk.say(self.tr("Let the override go first."))
+        elif self._marked:
+            event_id, words = self._marked.pop()
+            self._bar.drop_question(event_id)
+            self._taken_back.append((event_id, words))
+            self._last = self._desk.pipeline.amend(event_id, retracted=True)
+            self._show_last(self.tr("{0} · taken back").format(words))
+            self.refresh()
+
+    def redo(self) -> None:
+        """What was taken back last stands again, by a further amendment."""
+        if self._taken_back:
+            event_id, words = self._taken_back.pop()
+            self._marked.append((event_id, words))
+            self._last = self._desk.pipeline.amend(event_id, retracted=False)
+            self._show_last(self.tr("{0} · stands again").format(words))
+            self.refresh()
+
+    def _mark(self, event: Event, words: str, *, root: Event | None = None) -> None:
+        """A person marked something: it is followed to the disk, and can be taken back."""
+        self._last = event
+        self._marked.append(((root or event).id, words))
+        self._taken_back.clear()
+        self._show_last(words)
+        self.refresh()
 
     def close_question(self) -> bool:
         """Esc: the record keeps "not given". True if one was open."""
@@ -196,24 +253,21 @@ class Records(QObject):
     # what is shown
 
     def _show_last(self, text: str) -> None:
-        is_recording = self._desk.pipeline.is_recording
-        self._bar.show_last(text, "saving" if is_recording else "not recorded")
+        self._last_words = text
+        self._say_last("saving" if self._desk.pipeline.is_recording else "not recorded")
+
+    def _say_last(self, state: str) -> None:
+        self._last_state = state
+        self._bar.show_last(self._last_words, state)
 
     def _saved(self, notice: EventSaved) -> None:
         if self._last is not None and notice.event_id == self._last.id:
-            self._bar.show_last(self._words_of(self._last), "on disk")
+            self._say_last("on disk")
 
     def _failed(self, notice: EventFailed) -> None:
         if self._last is not None and notice.event_id == self._last.id:
-            self._bar.show_last(self._words_of(self._last), "failed")
+            self._say_last("failed")
         self._desk.fault(notice.error)
-
-    def _words_of(self, event: Event) -> str:
-        words = word_of(event.kind.name)
-        end = event.payload.get("t_end_mono_ns", -1)
-        if event.kind is EventKind.OVERRIDE and isinstance(end, int) and end > 0:
-            return f"{words}, {duration((end - event.t_ns) / 1e9)}"
-        return words
 
     def _seq(self) -> int:
         frame = self._live.frame
@@ -237,6 +291,8 @@ class Records(QObject):
             self._keys.let_go()
         for name in ("near_miss", "near_miss_at", "bookmark", "note", "override"):
             self._action(name).setEnabled(can)
+        self._action("undo").setEnabled(can and bool(self._marked))
+        self._action("redo").setEnabled(can and bool(self._taken_back))
         self._action("record").setEnabled(can and not is_recording)
         self._action("record_stop").setEnabled(is_recording)
         self._bar.set_can_act(can)

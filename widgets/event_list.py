@@ -20,7 +20,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QAction, QPainter, QPen
+from PySide6.QtGui import QAction, QColor, QFont, QFontMetricsF, QPainter, QPen
 from PySide6.QtWidgets import (
     QComboBox,
     QLineEdit,
@@ -58,6 +58,7 @@ class EventRow:
     is_failed: bool = False
     old_text: str = ""  # what stood there before the last correction
     is_amendable: bool = True
+    is_retracted: bool = False  # the person took it back; it is never removed
 
     def words(self) -> str:
         """Kind and text, each once."""
@@ -110,6 +111,8 @@ class EventModel(QAbstractListModel):
     def state(self, item: EventRow) -> str:
         if item.is_failed:
             return self.tr("not saved")
+        if item.is_retracted:
+            return self.tr("taken back, on disk") if item.is_saved else self.tr("taken back")
         return self.tr("on disk") if item.is_saved else self.tr("not on disk")
 
 
@@ -155,17 +158,27 @@ class _Delegate(QStyledItemDelegate):
         painter.restore()
 
     def _words(self, painter: QPainter, theme: Theme, item: EventRow, box: QRectF) -> None:
+        """What stands; what no longer does is struck through, before it or in its place."""
+        struck, bold = theme.font("body"), theme.font("body", bold=True)
+        struck.setStrikeOut(True)
+        if item.is_retracted:
+            _line(painter, theme.color("dim"), struck, item.words(), box)
+            return
         if item.old_text:
-            font = theme.font("body")
-            font.setStrikeOut(True)
-            painter.setFont(font)
-            painter.setPen(theme.color("dim"))
-            painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, item.old_text)
-            box = box.adjusted(painter.fontMetrics().horizontalAdvance(item.old_text) + theme.px(6), 0, 0, 0)
-        painter.setFont(theme.font("body", bold=True))
-        painter.setPen(theme.color("text"))
-        words = painter.fontMetrics().elidedText(item.words(), Qt.TextElideMode.ElideRight, int(box.width()))
-        painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, words)
+            least = min(box.width() / 2, QFontMetricsF(bold).horizontalAdvance(item.words()))
+            before = box.adjusted(0, 0, -least - theme.px(6), 0)
+            box = box.adjusted(_line(painter, theme.color("dim"), struck, item.old_text, before), 0, 0, 0)
+            box.setLeft(box.left() + theme.px(6))
+        _line(painter, theme.color("text"), bold, item.words(), box)
+
+
+def _line(painter: QPainter, color: QColor, font: QFont, words: str, box: QRectF) -> float:
+    """One line of words, cut where the box ends. Returns how wide it is."""
+    painter.setFont(font)
+    painter.setPen(color)
+    words = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, int(box.width()))
+    painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, words)
+    return float(painter.fontMetrics().horizontalAdvance(words))
 
 
 class _Filter(QSortFilterProxyModel):

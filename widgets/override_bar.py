@@ -37,7 +37,12 @@ REASONS = (  # session-format 4.8, in its order; the first nine have a digit
     ("test", "test"),
     ("other", "other"),
 )
-SEVERITIES = ("none", "minor", "serious", "severe")  # what it could have come to, 0..3
+SEVERITIES = (  # what it could have come to, 0..3: short for a button, and in the words of session-format 4.8
+    ("none", "none"),
+    ("property only", "property or process only"),
+    ("reversible injury", "reversible injury"),
+    ("irreversible injury", "irreversible injury or death"),
+)
 ASK_MS = 6000
 
 
@@ -148,12 +153,12 @@ class OverrideBar(QWidget):
 
     def ask_reason(self, event_id: str) -> None:
         """Ask why, for six seconds; digits 1-9 answer."""
-        choices = [(n + 1, self.tr(words), code) for n, (code, words) in enumerate(REASONS[:9])]
+        choices = [(n + 1, self.tr(words), self.tr(words)) for n, (_code, words) in enumerate(REASONS[:9])]
         self._ask("reason", event_id, self.tr("◆ Why the override?"), choices)
 
     def ask_severity(self, event_id: str) -> None:
         """Ask how bad it could have been, for six seconds; digits 0-3 answer."""
-        choices = [(n, self.tr(words), str(n)) for n, words in enumerate(SEVERITIES)]
+        choices = [(n, self.tr(short), self.tr(words)) for n, (short, words) in enumerate(SEVERITIES)]
         self._ask("severity", event_id, self.tr("▲ How severe could it have become?"), choices)
 
     def choose_digit(self, digit: int) -> bool:
@@ -166,7 +171,7 @@ class OverrideBar(QWidget):
             return True
         if kind == "severity" and 0 <= digit <= 3:
             self._end_question()
-            self._last.setText(self.tr("severity {0}, {1}").format(digit, self.tr(SEVERITIES[digit])))
+            self._last.setText(self.tr("severity {0}, {1}").format(digit, self.tr(SEVERITIES[digit][1])))
             self.severityChosen.emit(event_id, digit)
             return True
         return False
@@ -181,6 +186,11 @@ class OverrideBar(QWidget):
             self.tr("reason: not given") if kind == "reason" else self.tr("severity: not given")
         )
         self.questionClosed.emit(event_id)
+
+    def drop_question(self, event_id: str) -> None:
+        """What was asked about is taken back: nothing is left to answer."""
+        if self._asking is not None and self._asking[1] == event_id:
+            self._end_question()
 
     @property
     def asking(self) -> tuple[str, str] | None:
@@ -241,8 +251,8 @@ class OverrideBar(QWidget):
         self._question_hint.setText(self.tr('Closes by itself in 6 s; the record then says "not given".'))
         self._empty_grid()
         columns = 2
-        for n, (digit, text, _code) in enumerate(choices):
-            self._grid.addWidget(self._choice(digit, text), n // columns, n % columns)
+        for n, (digit, short, whole) in enumerate(choices):
+            self._grid.addWidget(self._choice(digit, short, whole), n // columns, n % columns)
         if kind == "reason":
             n = len(choices)
             self._grid.addWidget(self._more(event_id), n // columns, n % columns)
@@ -250,10 +260,10 @@ class OverrideBar(QWidget):
         self._arm(tuple(digit for digit, _, _ in choices))
         self._timer.start()
 
-    def _choice(self, digit: int, text: str) -> QPushButton:
-        made = button(f"{digit}  {text}", "flat", partial(self._chosen, digit))
+    def _choice(self, digit: int, short: str, whole: str) -> QPushButton:
+        made = button(f"{digit}  {short}", "flat", partial(self._chosen, digit))
         made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        a11y.name(made, text, keys=str(digit))
+        a11y.name(made, whole, keys=str(digit))
         return made
 
     def _chosen(self, digit: int) -> None:

@@ -110,3 +110,81 @@ def test_severity_and_reason_stand_beside_the_mark(qtbot, opened):
     qtbot.waitUntil(lambda: any("sev 2" in mark.label for mark in window.panels["timeline"]._marks))
 
     assert len(pipeline.events) == 2
+
+
+def rows(window):
+    return {row.kind: row for row in window.panels["events"].shown()}
+
+
+def is_retracted(window, kind):
+    return kind in rows(window) and rows(window)[kind].is_retracted
+
+
+def test_the_answer_too_is_on_disk_only_when_it_is(qtbot, opened):
+    window, pipeline = opened
+    record(qtbot, window)
+    last = window.panels["decide"]._last
+    QTest.keyClick(window, Qt.Key.Key_N)
+    pipeline.script_saved()
+    qtbot.waitUntil(lambda: "on disk" in last.text())
+
+    QTest.keyClick(window, Qt.Key.Key_2)
+    assert "reversible injury" in last.text()
+    assert "saving" in last.text()
+    pipeline.script_saved()
+    qtbot.waitUntil(lambda: "on disk" in last.text())
+
+
+def test_taking_back_is_an_amendment_and_the_list_keeps_the_mark(qtbot, opened):
+    window, pipeline = opened
+    record(qtbot, window)
+    QTest.keyClick(window, Qt.Key.Key_B)
+    QTest.keyClick(window, Qt.Key.Key_N)
+    near_miss = pipeline.events[-1]
+
+    QTest.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: is_retracted(window, "near_miss"))
+
+    assert pipeline.events[-1].payload["supersedes"] == near_miss.id
+    assert window.panels["decide"].asking is None
+    assert not rows(window)["bookmark"].is_retracted
+    assert [kind for kind, _saved, _failed in marks(window)] == ["bookmark"]
+
+    QTest.keyClick(window, Qt.Key.Key_Y, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: not is_retracted(window, "near_miss"))
+    assert rows(window)["near_miss"].old_text == ""
+    assert len(pipeline.events) == 4  # two marks and two amendments: nothing was removed
+
+
+def test_a_mark_of_another_recording_is_not_taken_back_in_this_one(qtbot, opened):
+    window, pipeline = opened
+    QTest.keyClick(window, Qt.Key.Key_B)
+    assert window.commands["undo"].isEnabled()
+
+    record(qtbot, window)
+
+    assert not window.commands["undo"].isEnabled()
+    assert len(pipeline.events) == 1
+
+
+def test_a_whole_override_is_taken_back_by_its_press(qtbot, opened):
+    window, pipeline = opened
+    record(qtbot, window)
+    window.records.override_start(1_000_000_000)
+    window.records.undo()
+    assert len(pipeline.events) == 1  # a hold is not taken back while it lasts
+    window.records.override_end(3_000_000_000)
+
+    window.records.undo()
+
+    qtbot.waitUntil(lambda: is_retracted(window, "override"))
+    assert pipeline.events[-1].payload["supersedes"] == pipeline.events[0].id
+
+
+def test_what_was_noted_stands_in_the_list(qtbot, opened):
+    window, pipeline = opened
+
+    pipeline.note(1, 0, "sleeve near the gripper")
+    qtbot.waitUntil(lambda: "note" in rows(window))
+
+    assert "sleeve near the gripper" in rows(window)["note"].text

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
 
 from widgets import override_bar
 from widgets.override_bar import REASONS, OverrideBar
@@ -153,3 +154,17 @@ def test_reason_codes_are_those_of_the_session_format() -> None:
         "planner_error", "sensor_fault", "latency", "contact_or_force", "operator_preference", "test", "other",
     }  # fmt: skip
     assert {code for code, _words in REASONS} == codes
+
+
+def test_severities_are_said_in_the_words_of_the_format(bar: OverrideBar) -> None:
+    bar.ask_severity("event-9")
+
+    buttons = [made for made in bar._question.findChildren(QPushButton) if made.isVisibleTo(bar)]
+
+    assert [made.accessibleName() for made in buttons] == [
+        "none",
+        "property or process only",
+        "reversible injury",
+        "irreversible injury or death",
+    ]
+    assert "irreversible injury or death" in buttons[3].toolTip()

@@ -106,9 +106,14 @@ class ToastArea(QWidget):
 
     def event(self, event: QEvent) -> bool:
         handled = super().event(event)
-        if event.type() == QEvent.Type.LayoutRequest:
+        if event.type() == QEvent.Type.LayoutRequest and self._has_other_words():
             self._place()  # words were measured anew, after a change of theme or of the sentence
         return handled
+
+    def _has_other_words(self) -> bool:
+        """Do the toasts need another height than they have? Placing them anew asks for a layout itself, so doing it
+        at every request would never end."""
+        return self._layout.totalHeightForWidth(self.width()) != self.height()
 
     def _remove(self, toast: Toast) -> None:
         if toast in self._toasts:

@@ -210,7 +210,7 @@ def _recognise(file: WeightFile) -> str:
     )
     raise UnknownFamily(
         f"{file.name} {what}.",
-        "It loads V-JEPA 2: official .pt files and Hugging Face folders.",
+        f"It loads the published layouts of {', '.join(registry.systems())}.",
         "first names: " + ", ".join(sorted(keys)[:8]),
         LoadReport(path=file.name, family=guess, variant="", matched=0, unexpected=tuple(sorted(keys))),
     )

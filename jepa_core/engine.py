@@ -22,7 +22,7 @@ from jepa_core.clock import CancelToken, Clock
 from jepa_core.device import device_errors
 from jepa_core.errors import DeviceLost, NotFinite
 from jepa_core.families.base import JepaModel, Prediction
-from jepa_core.masks import make_masks
+from jepa_core.masks import make_masks, restored, rule_for
 from jepa_core.messages import EngineOptions
 from jepa_core.metrics import token_error
 from jepa_core.preprocess import fit_frame, normalise
@@ -100,8 +100,9 @@ class Engine:
 
     @property
     def rule(self) -> MaskRule:
+        """The rule in force: what was asked for, as far as this checkpoint can do it."""
         with self._lock:
-            return self._rule
+            return rule_for(self._rule, self.info)
 
     def set_mask(self, rule: MaskRule) -> None:
         """Looks from now on are masked by this rule."""
@@ -129,9 +130,10 @@ class Engine:
         with self._lock:
             self._is_due = False
             clip = self._buffer.clip()
-            if clip is None or not _is_long_enough(clip, self.info, self._rule):
+            rule = rule_for(self._rule, self.info)
+            if clip is None or not _is_long_enough(clip, self.info, rule):
                 return None
-            rule, box, look, step = self._rule, self._box, self._n_looks, self._step
+            box, look, step = self._box, self._n_looks, self._step
             self._n_looks += 1
             self._step += 1
         start_ns = self._clock.now_ns()
@@ -167,6 +169,7 @@ class Engine:
         frames   seq of each; seq and t_ns of the newest; box: what the crop shows, in frame pixels
         """
         layout = self._layout(len(crops), box)
+        masks = restored(masks, layout, self.info)
         start_ns = self._clock.now_ns()
         return self._look(
             crops, masks, layout, frames=frames, seq=seq, t_ns=t_ns, start_ns=start_ns, step=step, extra={}

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 FAMILIES: dict[str, str] = {
+    "ijepa": "jepa_core.families.ijepa:IJepa",
+    "vjepa": "jepa_core.families.vjepa:VJepa",
     "vjepa2": "jepa_core.families.vjepa2:VJepa2",
     "vjepa2_ac": "jepa_core.families.vjepa2_ac:VJepa2Ac",
     "vjepa21": "jepa_core.families.vjepa21:VJepa21",
@@ -26,6 +28,12 @@ def family(name: str) -> Any:
     target = FAMILIES.get(name) or DRILL_FAMILIES[name]
     module, _, attribute = target.partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def systems() -> tuple[str, ...]:
+    """Exact names of all systems that load, each from its family's file. Imports torch, as `family` does."""
+    modules = (importlib.import_module(target.partition(":")[0]) for target in FAMILIES.values())
+    return tuple(str(module.NAME) for module in modules)
 
 
 _MARKS = (  # (exact system name, is it there?): first match wins; tensor names as checkpoint sorts them

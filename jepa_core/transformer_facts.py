@@ -190,6 +190,12 @@ class TransformerFacts(Sources):
         if shapes_p is not None:
             self.check("predictor width", self.configured(*keys.predictor_width), shapes_p.width)
 
+    def positive(self, value: Any, what: str, where: str) -> float:
+        """A number above zero, or ConfigDiffers."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise ConfigDiffers(f"{where} is {value!r}, not a {what}.", "Mend the config.")
+        return float(value)
+
     def by_file_name(self) -> str:
         """How to name the published file's name as an origin."""
         return f"file name {self.file.name}"

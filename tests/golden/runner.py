@@ -13,7 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.golden import preprocess_case, vjepa2_cases, vjepa2ac_cases, vjepa21_cases
+from tests.golden import (
+    ijepa_cases,
+    preprocess_case,
+    vjepa2_cases,
+    vjepa2ac_cases,
+    vjepa21_cases,
+    vjepa_cases,
+)
 
 Arrays = Mapping[str, np.ndarray]
 Computed = dict[str, np.ndarray]
@@ -28,6 +35,8 @@ PREDICTOR_OUTPUTS = (
     "out_steps",
     "full_predictor_last",
     "masked_predictor_last",
+    "smoothl1_token",
+    "surprise",
     "plan",
 )
 
@@ -41,23 +50,23 @@ class Kind:
     tolerance: Callable[[str], float]  # absolute, of one array
 
 
-def _vjepa2_tolerance(array: str) -> float:
+def _masked_tolerance(array: str) -> float:
     return PREDICTOR_TOLERANCE if array.startswith(PREDICTOR_OUTPUTS) else ENCODER_TOLERANCE
 
 
 KINDS: dict[str, Kind] = {  # folder prefix → how; the first that fits
-    "hf-vjepa2-": Kind(vjepa2_cases.hugging_face, vjepa2_cases.inputs_among, _vjepa2_tolerance),
+    "ijepa-": Kind(ijepa_cases.official, ijepa_cases.inputs_among, _masked_tolerance),
+    "hf-ijepa-": Kind(ijepa_cases.hugging_face, ijepa_cases.inputs_among, _masked_tolerance),
+    "vjepa-": Kind(vjepa_cases.official, vjepa_cases.inputs_among, _masked_tolerance),
+    "hf-vjepa2-": Kind(vjepa2_cases.hugging_face, vjepa2_cases.inputs_among, _masked_tolerance),
     "vjepa21-": Kind(vjepa21_cases.official, vjepa21_cases.inputs_among, vjepa21_cases.tolerance_of),
     "vjepa2ac-": Kind(vjepa2ac_cases.official, vjepa2ac_cases.inputs_among, vjepa2ac_cases.tolerance_of),
-    "vjepa2-": Kind(vjepa2_cases.official, vjepa2_cases.inputs_among, _vjepa2_tolerance),
+    "vjepa2-": Kind(vjepa2_cases.official, vjepa2_cases.inputs_among, _masked_tolerance),
     "preprocess-": Kind(
         preprocess_case.routes, lambda arrays: preprocess_case.INPUTS, preprocess_case.tolerance_of
     ),
 }
 NOT_BUILT = (
-    "ijepa-",
-    "hf-ijepa-",
-    "vjepa-",
     "lewm-",
     "cjepa-",
     "ebjepa-",

@@ -369,17 +369,12 @@ def test_missing_file_is_refused_in_words(tmp_path):
 
 
 def test_foreign_checkpoint_is_named_for_what_it_looks_like(tmp_path):
-    torch.save(
-        {
-            "encoder": {"module.pos_embed": torch.zeros(1, 4, 8)},
-            "predictor": {"module.mask_token": torch.zeros(1)},
-        },
-        tmp_path / "jepa.pth.tar",
-    )
+    torch.save({"encoder.stack_blocks.0.initial_conv.weight": torch.zeros(1)}, tmp_path / "model.pt")
 
-    with pytest.raises(UnknownFamily, match="I-JEPA") as refused:
-        checkpoint.load(tmp_path / "jepa.pth.tar")
-    assert refused.value.report.family == "I-JEPA"
+    with pytest.raises(UnknownFamily, match="EB-JEPA") as refused:
+        checkpoint.load(tmp_path / "model.pt")
+    assert refused.value.report.family == "EB-JEPA"
+    assert "I-JEPA, V-JEPA, V-JEPA 2" in refused.value.hint
 
 
 # --- facts that are not in the tensors ---------------------------------------------------------------------------

@@ -66,6 +66,21 @@ def paint_caption(
             return
 
 
+def paint_sentence(painter: QPainter, theme: Theme, words: str, area: QRectF) -> None:
+    """A sentence in the middle of `area`, wrapped, light on dark: in place of a picture."""
+    painter.setFont(theme.font("big", bold=True))
+    pad = theme.px(16)
+    flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+    room = QRectF(0, 0, min(area.width() - 4 * pad, theme.px(460)), area.height() - 4 * pad)
+    box = QRectF(painter.fontMetrics().boundingRect(room.toRect(), int(flags), words))
+    box.moveCenter(area.center())
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(theme.color("ink_dark", 0.8))
+    painter.drawRoundedRect(box.adjusted(-pad, -pad, pad, pad), theme.px(8), theme.px(8))
+    painter.setPen(theme.color("ink_light"))
+    painter.drawText(box, int(flags), words)
+
+
 def paint_dashed(painter: QPainter, theme: Theme, square: QRectF) -> None:
     """A dashed square, white and black in turn so that it is seen on any ground."""
     painter.setBrush(Qt.BrushStyle.NoBrush)

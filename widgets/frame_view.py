@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from jepa_core.types import Box, CheckpointInfo, Frame, Inspection
 from widgets import colormaps
-from widgets.chips import Piece, paint_caption, paint_chip, paint_dashed
+from widgets.chips import Piece, paint_caption, paint_chip, paint_dashed, paint_sentence
 from widgets.colormaps import Scale
 from widgets.frame_words import footer, header, token_words
 from widgets.overlays.base import Stage
@@ -155,7 +155,12 @@ class FrameView(QWidget):
 
     def description(self) -> str:
         """The picture in words, for a screen reader."""
-        return " ".join(text for text, _role, _bold in [*self._header(), *self._footer()])
+        words = [text for text, _role, _bold in [*self._header(), *self._footer()]]
+        return " ".join([*words, self.gap_text()] if self._is_gap else words)
+
+    def gap_text(self) -> str:
+        """What stands where a picture would be, had it been kept."""
+        return self.tr("The pixels of this frame were not kept. Its number, its time and its prediction were.")
 
     def staleness(self) -> int | None:
         """Frames between the picture and the newest frame of the prediction; None when there is only one of them."""
@@ -246,7 +251,10 @@ class FrameView(QWidget):
             stage = self._stage(theme)
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
             painter.drawImage(stage.picture, self._image)
-            self._paint_look(painter, stage)
+            if self._is_gap:
+                paint_sentence(painter, theme, self.gap_text(), stage.picture)
+            else:
+                self._paint_look(painter, stage)
             self._paint_regions(painter, stage)
             strip = self._strip(theme)
             head, foot = self._header(), self._footer()
@@ -328,6 +336,10 @@ class FrameView(QWidget):
         return [saw, *short]
 
     @property
+    def _is_gap(self) -> bool:
+        return self._frame is not None and self._frame.is_gap
+
+    @property
     def _hides_all(self) -> bool:
         return "masks" in self._layers and self._masks.covers_all
 
@@ -350,7 +362,7 @@ class FrameView(QWidget):
 
     def _hover(self, at: QPointF) -> None:
         inspection = self._inspection
-        if inspection is None or self._image.isNull() or inspection.layout.kind != "grid":
+        if inspection is None or self._image.isNull() or self._is_gap or inspection.layout.kind != "grid":
             return
         stage = self._stage(current())
         if not stage.picture.contains(at):

@@ -238,3 +238,20 @@ def test_scale_is_only_changed_from_outside(view: FrameView) -> None:
     view.show_inspection(make_inspection(rule="future"))
     view.set_scale(Scale(0.2, 0.8))
     assert "of scale 0.2–0.8" in str(view.token_words(4, 8))
+
+
+def test_a_gap_is_said_in_words_and_nothing_lies_over_it(view: FrameView) -> None:
+    frame = make_frame(50)
+    gap = replace(frame, rgb=frozen(np.full_like(frame.rgb, 128)), is_gap=True)
+    look = make_inspection(50, rule="future")
+    view.show_frame(gap)
+    view.show_inspection(look)
+    corner = at_frame(view, look.layout.crop[0] + 20, look.layout.crop[1] + 20)
+
+    assert "not kept" in view.description()
+    assert pixel(view, corner).tolist() == [128, 128, 128]
+    middle = view.grab(view.picture_rect().toRect().adjusted(150, 120, -150, -120)).toImage()
+    assert any(middle.pixelColor(x, middle.height() // 2).lightness() < 60 for x in range(middle.width()))
+
+    view.show_frame(frame)
+    assert "not kept" not in view.description()

@@ -73,6 +73,7 @@ class ToastArea(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._toasts: list[Toast] = []
+        self._wanted = -1  # the height that was asked for when the layout was last requested
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self.setAccessibleName(self.tr("Messages"))
@@ -111,9 +112,15 @@ class ToastArea(QWidget):
         return handled
 
     def _has_other_words(self) -> bool:
-        """Do the toasts need another height than they have? Placing them anew asks for a layout itself, so doing it
-        at every request would never end."""
-        return self._layout.totalHeightForWidth(self.width()) != self.height()
+        """Do the toasts want another height than at the last request? Placing them anew asks for a layout itself, so
+        doing it at every request would never end and take a whole core."""
+        before, layout = self._wanted, self._layout
+        self._wanted = (
+            layout.totalHeightForWidth(self.width())
+            if layout.hasHeightForWidth()
+            else layout.sizeHint().height()
+        )
+        return self._wanted != before
 
     def _remove(self, toast: Toast) -> None:
         if toast in self._toasts:

@@ -62,9 +62,14 @@ class Desk:
 
     def fault(self, error: BaseException) -> None:
         """A fault stays on the banner until it clears or is put away; the log keeps its detail."""
+        known = self.note_fault(error)
+        self.banner.show_fault(known.code, known.title, known.text, known.hint, known.detail, known.level)
+
+    def note_fault(self, error: BaseException) -> faults.Fault:
+        """Into the log only: the screen says it elsewhere."""
         known = faults.describe(error)
         log.warning("%s", known.text, extra={"code": known.code, "detail": known.detail})
-        self.banner.show_fault(known.code, known.title, known.text, known.hint, known.detail, known.level)
+        return known
 
     def banner_clear(self, code: str) -> None:
         """The fault is over; the banner goes unless it speaks of another one."""

@@ -14,14 +14,15 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QFileDialog
 
 from console.dialogs.open_source import ask_source
-from console.notices import SourceFailed, SourceOpened
+from console.notices import SourceOpened
 from console.verbs_common import DEMO_CHECKPOINT, DEMO_WORLD
 from console.window_desk import Desk
-from jepa_core.errors import RequestError
+from jepa_core.errors import RequestError, SourceError
 from widgets.frame_view import FrameView
 
 CHECKPOINTS = frozenset({".pt", ".pth", ".safetensors"})
 SESSIONS = frozenset({".h5", ".wmj"})
+SOURCE_CODES = (SourceError.code, *(str(kind.code) for kind in SourceError.__subclasses__()))
 VIDEOS = ("mp4", "mkv", "mov", "avi", "webm", "m4v", "mpg", "mpeg", "ts")
 
 
@@ -48,7 +49,6 @@ class Files(QObject):
         self._uri = ""
         self.every_frame = desk.config.source.every_frame
         desk.bridge.on_notice(SourceOpened, "files", self._opened)
-        desk.bridge.on_notice(SourceFailed, "files", self._failed)
 
     def open(self, uri: str) -> None:
         """Whatever it is: a source, a session or a checkpoint."""
@@ -133,9 +133,8 @@ class Files(QObject):
         uri = self._uri or str(notice.info.detail.get("path", notice.info.name))
         kind = "session" if notice.info.kind == "session" else "source"
         self._desk.settings.remember(uri, _short(uri), kind)
-
-    def _failed(self, notice: SourceFailed) -> None:
-        self._desk.fault(notice.error)
+        for code in SOURCE_CODES:
+            self._desk.banner_clear(code)
 
     def _folder(self) -> str:
         path = Path(self._uri)

@@ -195,9 +195,17 @@ class Live(QObject):
         return (first, last) if isinstance(first, int) and isinstance(last, int) else None
 
     def _on_failed(self, notice: SourceFailed) -> None:
+        """Said once: on the picture where there is none to look at, on the banner where the last one stays."""
         error = notice.error
-        self._view.show_state("error", error.what, error.hint, self.tr("Open source"))
-        self._card.show_error(error.what, error.hint)
+        name = notice.uri.rstrip("/").rpartition("/")[2] or notice.uri
+        was_open = self._newest is not None
+        self._card.show_error(name, self.tr("lost") if was_open else self.tr("not opened"))
+        if not was_open:
+            self._view.show_state("error", error.what, error.hint, self.tr("Open source"), error.detail)
+        if was_open or not self._view.isVisible():
+            self._desk.fault(error)
+        else:
+            self._desk.note_fault(error)
 
     def _on_ended(self, notice: SourceEnded) -> None:
         self._card.show_source(notice.info, "ended")

@@ -89,8 +89,10 @@ class Models(QObject):
     def show_report(self) -> None:
         """Tensor by tensor, of a loaded or a refused file."""
         if self._report is None:
-            words = self._error.what if self._error is not None else self.tr("No checkpoint is loaded.")
-            self._desk.say(words, "info", self._error.hint if self._error is not None else "")
+            if self._error is not None:
+                self._desk.fault(self._error)
+            else:
+                self._desk.say(self.tr("No checkpoint is loaded."))
             return
         dialog = LoadReportDialog(self._report, self._desk.state.checkpoint, self._desk.window)
         dialog.show()

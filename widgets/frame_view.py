@@ -51,6 +51,7 @@ class FrameView(QWidget):
         self._is_new = False
         self._notice = StateNotice(self)
         self._notice.actionRequested.connect(self.actionRequested)
+        self._notice.sizeChanged.connect(self._place_notice)
         self.setMouseTracking(True)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -95,11 +96,13 @@ class FrameView(QWidget):
         """How old the prediction on screen is, from capture to now."""
         self._age_ms = model_age_ms
 
-    def show_state(self, kind: str, text: str = "", hint: str = "", action: str | None = None) -> None:
+    def show_state(
+        self, kind: str, text: str = "", hint: str = "", action: str | None = None, details: str = ""
+    ) -> None:
         """kind "empty" | "busy" | "error" lays a card over the picture, "live" takes it away."""
         self._notice.setVisible(kind != "live")
         if kind != "live":
-            self._notice.show_state(kind, text, hint, action)
+            self._notice.show_state(kind, text, hint, action, details)
             self._place_notice()
             self.setAccessibleDescription(f"{text} {hint}".strip())
         self.update()
@@ -160,7 +163,9 @@ class FrameView(QWidget):
 
     def gap_text(self) -> str:
         """What stands where a picture would be, had it been kept."""
-        return self.tr("The pixels of this frame were not kept. Its number, its time and its prediction were.")
+        return self.tr(
+            "The pixels of this frame were not kept. Its number, its time and its prediction were."
+        )
 
     def staleness(self) -> int | None:
         """Frames between the picture and the newest frame of the prediction; None when there is only one of them."""

@@ -111,19 +111,22 @@ class ModelCard(QWidget):
         self._details.setVisible(report is not None)
 
     def show_refused(self, error: ConsoleError, report: LoadReport | None = None) -> None:
-        """Not loaded, and why. There is no half-loaded model."""
+        """Not loaded; there is no half-loaded model. The banner says why, so here it stands in the tip only."""
         self._reset()
         self._card.set_tone("bad")
-        self._title.setText(self.tr("✗ Refused: {0}").format(error.what))
+        name = _file_name(report.path) if report is not None else ""
+        self._title.setText(self.tr("✗ Refused: {0}").format(name) if name else self.tr("✗ Refused"))
         set_look(self._title, tone="bad")
+        self._title.setToolTip(f"{error.what}\n{error.hint}".strip())
+        self._title.setAccessibleDescription(f"{error.what} {error.hint}".strip())
         if report is not None and report.matched:
             self._match.setText(self._refused_words(report))
             set_look(self._match, tone="")
             self._match.show()
-        self._hint.setText(error.hint)
-        self._hint.setVisible(bool(error.hint))
+        self._hint.hide()
         self._open.show()
-        self._details.setVisible(report is not None)
+        self._details.setText(self.tr("Load report") if report is not None else self.tr("Why?"))
+        self._details.show()
 
     def _refused_words(self, report: LoadReport) -> str:
         parts = [self.tr("{0} matched").format(grouped(report.matched))]
@@ -149,6 +152,9 @@ class ModelCard(QWidget):
     def _reset(self) -> None:
         self._card.set_tone("")
         set_look(self._title, tone="")
+        self._title.setToolTip("")
+        self._title.setAccessibleDescription("")
+        self._details.setText(self.tr("Load report"))
         for item in (
             *self._ability_chips.values(),
             self._identity,

@@ -52,6 +52,7 @@ class SourceCard(QWidget):
     def show_source(self, info: SourceInfo | None, state: str = "") -> None:
         """The source and what it does now: "opening", "live", "playing", "paused", "ended", or an error sentence."""
         self._card.set_tone("")
+        self._facts.setVisible(True)
         if info is None:
             self._name.set_whole(self.tr("Opening …") if state == "opening" else self.tr("No source is open"))
             self._facts.setText(
@@ -76,13 +77,14 @@ class SourceCard(QWidget):
         self._state.setText(f"{dot} {words}")
         set_look(self._state, tone=tone)
 
-    def show_error(self, what: str, hint: str = "") -> None:
-        """It could not be opened, or was lost."""
+    def show_error(self, name: str, words: str) -> None:
+        """What could not be opened, or was lost. Why stands on the picture or the banner, not a second time here."""
         self._card.set_tone("bad")
-        self._name.set_whole(self.tr("Source lost"))
-        self._state.setText("✗ " + self.tr("error"))
+        self._name.set_whole(name)
+        self._state.setText(f"✗ {words}")
         set_look(self._state, tone="bad")
-        self._facts.setText(f"{what} {hint}".strip())
+        self._facts.setText("")
+        self._facts.setVisible(False)
         self._open.setVisible(True)
 
     def _restyle(self, theme: Theme) -> None:

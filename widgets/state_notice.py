@@ -16,6 +16,7 @@ class StateNotice(Card):
     """A centred card for the states empty, busy and error."""
 
     actionRequested = Signal(str)
+    sizeChanged = Signal()  # the details were opened or closed: it may have to be placed anew
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent, margin=20, spacing=10)
@@ -23,6 +24,11 @@ class StateNotice(Card):
         self._icon = label()
         self._text = label(role="big", wrap=True)
         self._hint = label(role="dim", wrap=True)
+        self._details = label(role="mono-small", wrap=True)
+        self._details.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._more = button(self.tr("Details"), "flat")
+        self._more.setCheckable(True)
+        self._more.toggled.connect(self._show_details)
         self._progress = QProgressBar()
         self._progress.setRange(0, 0)
         self._progress.setTextVisible(False)
@@ -32,11 +38,18 @@ class StateNotice(Card):
         self.body.addLayout(row(self._icon, self._text, 1, spacing=10))
         self.body.addWidget(self._hint)
         self.body.addWidget(self._progress)
-        self.body.addLayout(row(self._button, None))
+        self.body.addLayout(row(self._button, self._more, None))
+        self.body.addWidget(self._details)
         follow(self, self._restyle_notice)
 
-    def show_state(self, kind: str, text: str, hint: str = "", action: str | None = None) -> None:
+    def show_state(
+        self, kind: str, text: str, hint: str = "", action: str | None = None, details: str = ""
+    ) -> None:
         """kind "empty" | "busy" | "error"; `action` is the text of the button and comes back in actionRequested."""
+        self._details.setText(details)
+        self._more.setVisible(bool(details))
+        self._more.setChecked(False)
+        self._details.hide()
         self._kind, self._action = kind, action or ""
         self._text.setText(text)
         self._hint.setText(hint)
@@ -55,6 +68,10 @@ class StateNotice(Card):
         """Take the height that the words need at this width."""
         self.resize(self.width(), height_for(self, self.width()))
         self.body.activate()
+
+    def _show_details(self, is_open: bool) -> None:
+        self._details.setVisible(is_open)
+        self.sizeChanged.emit()
 
     def _restyle_notice(self, theme: Theme) -> None:
         name, role = _ICONS.get(self._kind, _ICONS["empty"])

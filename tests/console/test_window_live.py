@@ -7,7 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from console import notices
-from jepa_core.errors import SourceNotFound
+from jepa_core.errors import SourceLost, SourceNotFound
 from tests.helpers.pipeline import make_source
 from tests.helpers.window import open_window, watch
 
@@ -98,9 +98,24 @@ def test_a_source_that_cannot_be_opened_says_why_in_the_middle(qtbot, opened):
 
     error = SourceNotFound("clip.mp4: no such file.", "Check the path.")
     pipeline.say(notices.SourceFailed("/nowhere/clip.mp4", error))
-    qtbot.waitUntil(lambda: "source_not_found" in window.desk.banner.codes())
+    view = window.panels["picture"]
+    qtbot.waitUntil(lambda: "no such file" in view.accessibleDescription())
 
-    assert "no such file" in window.panels["picture"].accessibleDescription()
+    assert window.desk.banner.codes() == ()  # said once
+    assert window.desk.toasts.texts() == ()
+
+
+def test_a_source_that_is_lost_leaves_its_last_picture_and_says_so_once(qtbot, opened):
+    window, pipeline = opened
+    watch(qtbot, window, pipeline)
+
+    pipeline.say(notices.SourceFailed("clip.mp4", SourceLost("The file ends early.", "Copy it again.")))
+    qtbot.waitUntil(lambda: window.desk.banner.codes() == ("source_lost",))
+
+    assert window.live.frame is not None
+    assert "ends early" not in window.panels["picture"].accessibleDescription()
+    pipeline.script_source(make_source("video"))
+    qtbot.waitUntil(lambda: window.desk.banner.codes() == ())  # another one is open
 
 
 def test_painted_frames_are_told_to_the_pipeline(qtbot, opened):

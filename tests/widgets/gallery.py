@@ -178,7 +178,7 @@ def source_card(state: str) -> QWidget:
     card = SourceCard()
     if state == "error":
         card.show_source(make_source(), "playing")
-        card.show_error("The file ends in the middle of a frame.", "Copy it again from where it came.")
+        card.show_error("clip.mp4", "lost")
     elif state == "opening":
         card.show_source(None, "opening")
     elif state != "empty":

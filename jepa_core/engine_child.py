@@ -1,8 +1,8 @@
 """What runs inside the engine process: the pipe, the ring and the beat around an EngineHost.
 
 Started by `engine_process` in a fresh interpreter (spawn). It ends when told to, when its device is lost, and when the
-pipe closes: however the window's process went, no engine outlives it. It has no log of its own; what matters travels
-in its answers.
+pipe closes: however the window's process went, no engine outlives it. It has no log of its own: what it and its
+libraries have to say goes to the parent's log with the next beat.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 from numpy.typing import NDArray
 
+from jepa_core.child_log import ChildLog, listen_to_this_process
 from jepa_core.clock import SystemClock
 from jepa_core.engine_host import EngineHost
 from jepa_core.frame_ring import FrameRing
@@ -26,7 +27,7 @@ from jepa_core.messages import AttachRing, Beat, FrameHere
 
 log = logging.getLogger(__name__)
 
-EXIT_DEVICE_LOST = 70
+EXIT_DEVICE_LOST, EXIT_BROKEN = 70, 71
 NICENESS = 10  # where cores are few, the picture and the record go before the prediction
 
 
@@ -45,14 +46,27 @@ def engine_main(pipe: Connection, loader: str, beat_s: float) -> None:
         except OSError:
             os._exit(0)  # nobody hears us: the parent is gone
 
+    def broken() -> None:
+        """Something failed that nobody foresaw: say so, and let the supervisor start another process."""
+        for line in said.drain():
+            reply(line)
+        os._exit(EXIT_BROKEN)
+
+    said = listen_to_this_process("engine-", on_thread_died=broken)
     # A lost device stays lost to the process that lost it; the supervisor starts another one.
     host = EngineHost(reply, SystemClock(), loader=loader, on_device_lost=lambda: os._exit(EXIT_DEVICE_LOST))
     threading.Thread(target=_ingest_loop, args=(pipe, host), name="engine-ingest", daemon=True).start()
     # Now, not at the first load: mapping torch from a cold disk holds the interpreter lock for seconds, in which no
     # beat could go out. Until the first beat the supervisor is patient.
     importlib.import_module("jepa_core.engine")
-    threading.Thread(target=_beat_loop, args=(host, reply, beat_s), name="engine-beat", daemon=True).start()
-    host.run()
+    threading.Thread(
+        target=_beat_loop, args=(host, said, reply, beat_s), name="engine-beat", daemon=True
+    ).start()
+    try:
+        host.run()
+    except Exception:
+        log.critical("the engine's loop died", exc_info=True)
+        broken()
     os._exit(0)  # nothing of ours needs an orderly end, and a driver's exit handlers may hang
 
 
@@ -89,12 +103,14 @@ def _pixels(message: FrameHere, ring: FrameRing | None) -> NDArray[np.uint8] | N
         return None
 
 
-def _beat_loop(host: EngineHost, reply: Callable[[object], None], beat_s: float) -> None:
+def _beat_loop(host: EngineHost, said: ChildLog, reply: Callable[[object], None], beat_s: float) -> None:
     import psutil
 
     me = psutil.Process()
     never = threading.Event()
     while True:
+        for line in said.drain():
+            reply(line)
         reply(Beat(me.memory_info().rss, _device_bytes(), host.clip_frames, host.looks_let_go))
         never.wait(beat_s)
 

@@ -35,6 +35,7 @@ from jepa_core.messages import (
     Refused,
     Released,
     ResetClip,
+    Said,
     SetMask,
     UnloadCheckpoint,
 )
@@ -232,6 +233,10 @@ class EngineClient(ABC):
             self._tell(message)
         elif isinstance(message, Loaded | Refused | LoadCancelled):
             self._answered(message)
+        elif isinstance(message, Said):
+            logging.getLogger(message.logger).log(
+                message.level, "%s", message.text, extra={"detail": message.trace}
+            )
         elif isinstance(message, LoadProgress):
             with self._changed:
                 is_news = self._state is State.LOADING and self._loads_open == 1

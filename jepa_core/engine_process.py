@@ -36,6 +36,7 @@ from jepa_core.messages import (
     Refused,
     StopEngine,
 )
+from jepa_core.spawning import start_deaf
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ class EngineProcess(EngineClient):
         process = context.Process(
             target=engine_main, args=(theirs, self._loader, self._beat_s), name="jepa-engine", daemon=True
         )
-        process.start()
+        start_deaf(process)
         theirs.close()  # so that the pipe ends when the child does
         self._process, self._pipe = process, ours
         with self._changed:

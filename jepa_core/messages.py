@@ -144,6 +144,16 @@ class EngineFault:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """A line for the log: the engine's process has none of its own."""
+
+    level: int  # as in `logging`
+    logger: str
+    text: str
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineDown:
     """Said by the supervisor, in the window's process: the engine process died or fell silent."""
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from jepa_core.clock import CancelToken
 from jepa_core.errors import Cancelled, ConsoleError, SessionError
+from jepa_core.spawning import start_deaf
 
 Progress = Callable[[float], None]
 POLL_S = 0.1
@@ -49,7 +50,7 @@ def run_in_child(
     process = context.Process(
         target=_child, args=(theirs, function, arguments, memory_bytes), name=name, daemon=True
     )
-    process.start()
+    start_deaf(process)
     theirs.close()
     try:
         return _listen(process, ours, timeout_s, progress, cancel)

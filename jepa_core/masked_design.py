@@ -20,10 +20,14 @@ from jepa_core.nn.predictor import Predictor, PredictorSpec
 from jepa_core.nn.vit import TableRule, VisionTransformer, VitSpec
 from jepa_core.shapes import EncoderShapes, PredictorShapes, read_encoder, read_predictor
 from jepa_core.transformer_facts import MODELS, Reading, Released, variant
-from jepa_core.types import InputSpec
+from jepa_core.types import InputSpec, LoadReport
 
 ENCODERS = ("encoder", "target_encoder")
 ALL_PARTS = (*ENCODERS, "predictor")
+ESSENTIAL = {  # without these no size is known
+    "encoder": ("patch_embed.proj.weight", "blocks.0.attn.qkv.weight", "norm.weight"),
+    "predictor": ("predictor_embed.weight", "predictor_blocks.0.attn.qkv.weight", "predictor_norm.weight"),
+}
 PREDICTOR_RATIO = 4  # MLP width over width, in every predictor (section 1)
 
 Tensors = Mapping[str, Stored]
@@ -187,9 +191,16 @@ def look_size(shapes: EncoderShapes, spec: InputSpec) -> Callable[[int], LookSiz
 
 
 def _lacking(file: WeightFile, part: str) -> KeysDiffer:
+    """Too little of a part is there to know its sizes; what every such part has is named where it is absent."""
+    missing = []
+    for name in ESSENTIAL[part]:
+        if name not in file.parts.get(part, {}):
+            own = file.spelling(part, name) if file.spelling is not None else ()
+            missing.append(f"{part}/{name} ({', '.join(own)})" if own else f"{part}/{name}")
     return KeysDiffer(
         f"{file.name} lacks too many of the {part}'s tensors to say what it is.",
         "The file is incomplete. Copy or download it again.",
+        report=LoadReport(file.name, "", "", 0, missing=tuple(missing), unexpected=file.leftover),
     )
 
 

@@ -8,8 +8,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from jepa_core.errors import NotAble
-from jepa_core.masks import GENERATORS, block_size, make_masks, masks_from_roles, roles_of
-from jepa_core.types import MaskRule, TokenLayout
+from jepa_core.masks import (
+    GENERATORS,
+    block_size,
+    make_masks,
+    masks_from_roles,
+    picture_block_size,
+    restored,
+    roles_of,
+    rule_for,
+)
+from jepa_core.types import CheckpointInfo, InputSpec, MaskRule, MaskSet, TokenLayout
 
 CROP = (40.0, 10.0, 160.0, 160.0)
 
@@ -195,3 +204,120 @@ def test_region_drawn_backwards_is_the_same_region():
 def test_region_that_leaves_nothing_to_do_is_refused_in_words(region, said):
     with pytest.raises(NotAble, match=said):
         make_masks(MaskRule("region", region=region), layout(), 0)
+
+
+# --- I-JEPA's blocks, and what a checkpoint makes of a rule ---------------------------------------------------------
+
+
+def picture(rows: int = 16, columns: int = 16) -> TokenLayout:
+    return TokenLayout("grid", (1, rows, columns), 1, CROP)
+
+
+PICTURE = MaskRule("multiblock", generator="picture")
+
+
+def info(*, abilities: set[str], multiblock: str = "clips") -> CheckpointInfo:
+    spec = InputSpec(size=224, frames=1, fps=0.0, tubelet=1, patch=14)
+    return CheckpointInfo("x", "", "", "", "", spec, None, frozenset(abilities), multiblock=multiblock)
+
+
+@given(st.integers(2, 30), st.integers(2, 30), st.integers(0, 50))
+def test_picture_masks_are_four_blocks_of_one_size_and_a_context_without_them(rows, columns, look):
+    masks = make_masks(PICTURE, picture(rows, columns), look)
+
+    assert len(masks.targets) == 4
+    assert len({len(target) for target in masks.targets}) == 1
+    assert len(masks.context) > 0
+    for tokens in (masks.context, *masks.targets):
+        assert (np.diff(tokens) > 0).all()
+        assert tokens[-1] < rows * columns
+        assert not tokens.flags.writeable
+    for target in masks.targets:
+        is_target = np.zeros(rows * columns, bool)
+        is_target[target] = True
+        by_row = is_target.reshape(rows, columns)
+        high, wide = by_row.any(1).sum(), by_row.any(0).sum()
+        assert len(target) == high * wide
+        assert high < rows
+        assert wide < columns
+
+
+@pytest.mark.parametrize(
+    ("side", "context", "block", "union", "sizes"),
+    [
+        (16, 110.9, 44.2, 114.1, {(5, 7), (6, 6), (6, 7), (7, 6), (8, 6), (9, 6)}),
+        (28, 361.3, 136.4, 354.2, {(9, 12), (10, 12), (11, 11), (11, 12), (12, 11), (13, 11), (14, 10), (14, 11), (15, 10)}),
+        (14, 82.6, 33.3, 86.4, {(5, 6), (6, 5), (6, 6), (7, 5), (8, 5)}),
+    ],
+)  # fmt: skip
+def test_picture_masks_have_the_published_statistics(side, context, block, union, sizes):
+    """Section 8.4, I-JEPA: 1000 draws, no truncation."""
+    drawn = [make_masks(PICTURE, picture(side, side), look) for look in range(1000)]
+
+    assert np.mean([len(m.context) for m in drawn]) == pytest.approx(context, rel=0.03)
+    assert np.mean([len(m.targets[0]) for m in drawn]) == pytest.approx(block, rel=0.02)
+    unions = [len(set(np.concatenate(m.targets).tolist())) for m in drawn]
+    assert np.mean(unions) == pytest.approx(union, rel=0.02)
+    random = np.random.default_rng(0)
+    seen = {picture_block_size((0.15, 0.2), (0.75, 1.5), side, side, random) for _ in range(1000)}
+    assert seen == sizes
+    assert all(not set(m.context.tolist()) & set(np.concatenate(m.targets).tolist()) for m in drawn)
+
+
+def test_picture_masks_never_use_the_last_place():
+    """Section 8.1: the upper end of a position is exclusive, so the last row and column are never hidden."""
+    drawn = [make_masks(PICTURE, picture(), look) for look in range(300)]
+    hidden = np.unique(np.concatenate([target for masks in drawn for target in masks.targets]))
+
+    assert hidden.max() < 15 * 16
+    assert (hidden % 16).max() == 14
+
+
+def test_picture_masks_need_a_picture():
+    with pytest.raises(NotAble, match="4 time steps"):
+        make_masks(PICTURE, layout((4, 8, 8)), 0)
+
+
+def test_picture_model_told_to_predict_the_future_hides_blocks_instead():
+    rule = MaskRule("future", seed=7)
+
+    assert rule_for(rule, info(abilities={"masked", "temporal"})) == rule
+    assert rule_for(rule, info(abilities={"masked"})) == MaskRule("multiblock", seed=7)
+    fitted = rule_for(rule, info(abilities={"masked"}, multiblock="pictures"))
+    assert fitted == MaskRule("multiblock", generator="picture", seed=7)
+
+
+def test_generator_a_checkpoint_was_not_trained_with_gives_way_to_its_own():
+    asked = MaskRule("multiblock", generator="long")
+
+    assert rule_for(asked, info(abilities={"temporal"})) == asked
+    assert rule_for(asked, info(abilities=set(), multiblock="pictures")).generator == "picture"
+    assert rule_for(PICTURE, info(abilities={"temporal"})).generator == "short"
+
+
+@pytest.mark.parametrize(
+    ("generator", "multiblock", "shape"),
+    [("picture", "pictures", (1, 6, 6)), ("short", "clips", (4, 8, 8)), ("long", "clips", (4, 8, 8))],
+)
+@given(seed=st.integers(0, 1000))
+def test_recorded_multiblock_masks_are_restored_as_they_were_drawn(generator, multiblock, shape, seed):
+    grid = TokenLayout("grid", shape, 1, CROP)
+    drawn = make_masks(MaskRule("multiblock", generator=generator, seed=seed), grid, 0)
+    recorded = masks_from_roles(roles_of(drawn, grid), drawn.seed)
+
+    again = restored(recorded, grid, info(abilities=set(), multiblock=multiblock))
+
+    assert again.generator == generator
+    assert all(np.array_equal(a, b) for a, b in zip(again.targets, drawn.targets, strict=True))
+    assert np.array_equal(again.context, drawn.context)
+
+
+def test_masks_that_their_seed_does_not_give_stay_as_recorded():
+    grid = picture(6, 6)
+    future = make_masks(MaskRule("future"), layout((4, 8, 8)), 3)
+    region = MaskSet(np.arange(30, dtype=np.int32), (np.arange(30, 36, dtype=np.int32),), -1)
+    odd = MaskSet(np.arange(30, dtype=np.int32), (np.arange(30, 36, dtype=np.int32),), 5)
+
+    assert restored(future, layout((4, 8, 8)), info(abilities=set())) is future
+    assert restored(region, grid, info(abilities=set(), multiblock="pictures")) is region
+    assert restored(odd, grid, info(abilities=set(), multiblock="pictures")) is odd

@@ -103,6 +103,8 @@ def test_sums_are_made_in_the_poses_dtype_and_rotations_in_float64():
     assert torch.equal(end[0, 3:6], wanted[0, 3:6].float())
     assert difference.dtype == torch.float64
     assert difference[0, 0] == float((pose + action - pose)[0, 0])
+    turned = by_hand(*difference[0, 3:6].tolist()) @ rotations(pose)[0]
+    np.testing.assert_allclose(turned, rotations(pose + action)[0], atol=1e-12)
 
 
 def test_actions_between_are_one_fewer_than_the_poses():

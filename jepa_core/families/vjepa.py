@@ -220,7 +220,7 @@ def _frame_rate(facts: TransformerFacts, frames: int) -> float:
     origin = step[1] if step else "published default"
     rate = SOURCE_FPS / every
     facts.assumed["frame rate"] = (
-        f"{rate:g} per second (every {every}. frame, {origin}; sources taken as 30 per second)"
+        f"{rate:g} per second (one frame in {every}, {origin}; sources taken as 30 per second)"
     )
     return rate
 

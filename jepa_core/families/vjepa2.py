@@ -14,10 +14,19 @@ from jepa_core import vjepa2_facts as facts
 from jepa_core.design import Choices, Design, Stored, WeightFile
 from jepa_core.latents import choose_mask_token, normalise_target
 from jepa_core.masked import MaskedModel, Settings
-from jepa_core.masked_design import count, empty_modules, make_design, read_parts, rebuilt_tables
+from jepa_core.masked_design import (
+    Parts,
+    count,
+    empty_modules,
+    make_design,
+    published_parts,
+    read_parts,
+    rebuilt_tables,
+)
 from jepa_core.nn.positions import Grid, resample_2d, resample_3d
 from jepa_core.nn.vit import TableRule
 from jepa_core.transformer_facts import (
+    RELEASED,
     Reading,
     has_table,
     is_plain_transformer,
@@ -65,15 +74,6 @@ class VJepa2(MaskedModel):
         parts = read_parts(file)
         reading = facts.read(file, parts.shapes, parts.shapes_p, choices)
         sources, ignored = _sort_tables(parts.tensors, reading)
-        width = parts.shapes_p.width if parts.shapes_p else 0
-        modules = empty_modules(
-            parts,
-            reading,
-            encoder_tables=encoder_tables(reading.native),
-            predictor_tables=rebuilt_tables(
-                reading.predictor_native, width, uniform_power=reading.uniform_power
-            ),
-        )
         n_tokens = parts.shapes_p.mask_tokens if parts.shapes_p else 0
         mask_token, assumed = choose_mask_token(parts.predictor, n_tokens, choices)
         settings = Settings(
@@ -87,7 +87,7 @@ class VJepa2(MaskedModel):
             file,
             parts,
             reading,
-            modules,
+            _modules(parts, reading),
             settings,
             sources=sources,
             ignored=tuple(ignored),
@@ -99,6 +99,21 @@ class VJepa2(MaskedModel):
         cls, design: Design, modules: Mapping[str, nn.Module], info: CheckpointInfo, report: LoadReport
     ) -> VJepa2:
         return cls(design.settings, modules, info, report)
+
+    @classmethod
+    def build(cls, name: str) -> dict[str, nn.Module]:
+        """The empty modules of a released checkpoint, by its file's name, on the meta device."""
+        return _modules(*published_parts(RELEASED[NAME][name], has_rope=True, fps=facts.PRETRAIN_FPS))
+
+
+def _modules(parts: Parts, reading: Reading) -> dict[str, nn.Module]:
+    width = parts.shapes_p.width if parts.shapes_p else 0
+    return empty_modules(
+        parts,
+        reading,
+        encoder_tables=encoder_tables(reading.native),
+        predictor_tables=rebuilt_tables(reading.predictor_native, width, uniform_power=reading.uniform_power),
+    )
 
 
 def encoder_tables(native: Grid) -> TableRule:

@@ -294,6 +294,16 @@ def test_bare_encoder_as_timm_writes_it_loads(tmp_path):
     assert model.report.assumed["system"] == "I-JEPA (config.json)"
 
 
+def test_tensor_given_with_and_without_its_wrapper_is_refused(tmp_path):
+    bare = {n.removeprefix("module."): t for n, t in made.ijepa_content()["encoder"].items()}
+    bare["module.norm.bias"] = torch.zeros(made.WIDTH)
+    torch.save(bare, tmp_path / "bare.pth")
+
+    with pytest.raises(KeysDiffer) as refused:
+        checkpoint.load(tmp_path / "bare.pth", choices=Choices(encoder_heads=2))
+    assert refused.value.report.unexpected == ("module.norm.bias",)
+
+
 # --- Hugging Face folders ----------------------------------------------------------------------------------------
 
 HF_NAMES = sorted(load_file(CASES / "hf-ijepa-a" / "model.safetensors"))

@@ -13,9 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jepa_core import checkpoint
+from jepa_core.clock import FakeClock
 from jepa_core.design import Choices
+from jepa_core.engine import Engine
 from jepa_core.errors import ConfigDiffers, KeysDiffer, NotAble
 from jepa_core.families.vjepa21 import VJepa21, context_weights
+from jepa_core.messages import EngineOptions
+from jepa_core.metrics import token_error
 from jepa_core.nn.leveled import (
     LEVELS,
     LeveledPredictor,
@@ -25,7 +29,7 @@ from jepa_core.nn.leveled import (
     leveled_rotary,
 )
 from jepa_core.nn.positions import rotary_from_positions
-from jepa_core.types import MaskSet
+from jepa_core.types import Frame, MaskRule, MaskSet
 from tests.helpers import leveled_checkpoints as made
 from tests.helpers.checkpoints import PREFIX
 from tests.helpers.meta_files import parameters, weight_file
@@ -510,3 +514,33 @@ def test_context_weight_is_the_root_of_the_distance_to_the_nearest_target():
     weights = context_weights(here, there, grid)
 
     assert weights[0].tolist() == pytest.approx([math.sqrt(d) for d in nearest])
+
+
+# --- live --------------------------------------------------------------------------------------------------------
+
+
+def frame(seq: int) -> Frame:
+    rgb = np.random.default_rng(seq).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    rgb.setflags(write=False)
+    return Frame(seq, seq, seq, seq, -1, seq * 250_000_000, rgb, "video:test")
+
+
+@pytest.mark.parametrize("rule", [MaskRule("future"), MaskRule("multiblock", generator="long")])
+def test_engine_looks_through_it_as_through_any_other_family(model, rule):
+    engine = Engine(model, EngineOptions(mask=rule), FakeClock())
+
+    looks = [look for seq in range(10) if (look := engine.offer(frame(seq))) is not None]
+
+    assert looks
+    assert looks[-1].layout.shape == (4, 4, 4)
+    predicted = np.concatenate(looks[-1].masks.targets)
+    assert np.isfinite(looks[-1].error[predicted]).all()
+    assert looks[-1].pooled.shape == (3, 48)  # four levels of 12
+
+
+def test_error_of_a_look_is_the_mean_over_its_levels(model):
+    with torch.no_grad():
+        result = model.predict(clip(), future_masks())
+    levels = (result.predicted - result.target).abs().unflatten(-1, (4, 12)).mean(-1)
+
+    assert torch.allclose(token_error(result.predicted, result.target), levels.mean(-1), atol=1e-6)

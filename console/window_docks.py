@@ -11,6 +11,7 @@ from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QDockWidget,
     QFrame,
+    QLabel,
     QMainWindow,
     QScrollArea,
     QSizePolicy,
@@ -30,6 +31,11 @@ AREAS = {
     "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
 }
 WIDTHS = {"left": 300, "right": 348}  # logical pixels of the side columns
+SHARES = ((1500, 1.0), (1200, 0.92), (0, 0.8))  # of WIDTHS, from this width of the window on
+TABS = (
+    ("layers", "scale"),
+    ("source", "checkpoint"),
+)  # what shares a place when a window is low, in this order
 GROWS = frozenset({"events"})  # fills its column; scrolls by itself
 LAST = frozenset({"scale"})  # takes what a column has left
 
@@ -128,7 +134,7 @@ class Docks(QObject):
         self._fit.setSingleShot(True)
         self._fit.setInterval(0)
         self._fit.timeout.connect(self.resize_docks)
-        self._is_default, self._has_tabs = True, False
+        self._is_default, self._tabs = True, 0
         self._default: tuple[object, ...] = ()
         self.docks: dict[str, QDockWidget] = {
             row.id: self._dock(row, panels[row.id]) for row in PANELS.values() if row.area in AREAS
@@ -149,7 +155,7 @@ class Docks(QObject):
         """The window has another size: find the roomiest arrangement of the left column that fits.
 
         First the timeline runs under the column, as in a tall window; then the column takes the whole height; then,
-        in the default layout, two of its panels share a place.
+        in the default layout, two and at last four of its panels share places.
         """
         self._settle(may_relax=True)
 
@@ -158,28 +164,29 @@ class Docks(QObject):
         self._settle(may_relax=False)
 
     def _settle(self, *, may_relax: bool) -> None:
-        needs_height, needs_tabs = self._left_needs()
+        needs_height, tabs = self._left_needs()
         if not may_relax:
             is_whole = self._window.corner(Qt.Corner.BottomLeftCorner) == Qt.DockWidgetArea.LeftDockWidgetArea
-            needs_height, needs_tabs = needs_height or is_whole, needs_tabs or self._has_tabs
+            needs_height, tabs = needs_height or is_whole, max(tabs, self._tabs)
         area = (
             Qt.DockWidgetArea.LeftDockWidgetArea if needs_height else Qt.DockWidgetArea.BottomDockWidgetArea
         )
         if self._window.corner(Qt.Corner.BottomLeftCorner) != area:
             self._window.setCorner(Qt.Corner.BottomLeftCorner, area)
         self._notice_changes()
-        if self._is_default and needs_tabs != self._has_tabs:
-            self._has_tabs = needs_tabs
+        if self._is_default and tabs != self._tabs:
+            self._tabs = tabs
             self.place()
         self._fit_soon()
 
-    def _left_needs(self) -> tuple[bool, bool]:
-        """(the whole height of the window, more than that)"""
-        wanted = sum(
-            inner.content_height + current().px(9)
+    def _left_needs(self) -> tuple[bool, int]:
+        """(the whole height of the window, how many pairs of TABS must share a place)"""
+        theme = current()
+        wanted = {
+            name: inner.content_height + theme.px(9)
             for name, dock in self.docks.items()
             if PANELS[name].area == "left" and isinstance(inner := dock.widget(), Column)
-        )
+        }
         bars = self._window.menuWidget().sizeHint().height() + self._window.statusBar().sizeHint().height()
         below = sum(
             dock.widget().sizeHint().height() + 2
@@ -187,7 +194,13 @@ class Docks(QObject):
             if PANELS[name].area == "bottom"
         )
         room = self._window.height() - bars
-        return wanted > room - below, wanted > room
+        needs_height = sum(wanted.values()) > room - below
+        saved = [min(wanted[name] for name in pair) - theme.px(33) for pair in TABS]  # less the row of tabs
+        least = sum(wanted.values())
+        if least <= room:
+            return needs_height, 0
+        # a little scrolling is better than a second pair out of sight
+        return needs_height, 1 if least - saved[0] <= room + theme.px(80) else 2
 
     def place(self) -> None:
         """The default layout: every dock in its area, in the order of PANELS."""
@@ -198,9 +211,12 @@ class Docks(QObject):
             self._window.removeDockWidget(dock)
             self._window.addDockWidget(AREAS[PANELS[name].area], dock, Qt.Orientation.Vertical)
         self.refresh()
-        if self._has_tabs:
-            self._window.tabifyDockWidget(self.docks["layers"], self.docks["scale"])
-            self.docks["layers"].raise_()
+        shared = TABS[: self._tabs]
+        for name, dock in self.docks.items():
+            _show_heading(dock, not any(name in pair for pair in shared))  # a tab says it already
+        for front, behind in shared:
+            self._window.tabifyDockWidget(self.docks[front], self.docks[behind])
+            self.docks[front].raise_()
         self._fit_soon()
 
     def restore(self) -> bool:
@@ -272,7 +288,7 @@ class Docks(QObject):
             if not docks:
                 continue
             if self._is_default:
-                share = 1.0 if self._window.width() >= theme.px(1500) else 0.92
+                share = next(share for least, share in SHARES if self._window.width() >= theme.px(least))
                 least = max(dock.minimumSizeHint().width() for dock in docks)
                 columns = [max(theme.px(width * share), least)]
                 self._window.resizeDocks(docks[:1], columns, Qt.Orientation.Horizontal)
@@ -319,6 +335,14 @@ class Docks(QObject):
     def _fit_soon(self, _value: object = None) -> None:
         if not self._fit.isActive():
             self._fit.start()
+
+
+def _show_heading(dock: QDockWidget, is_shown: bool) -> None:
+    """The panel's own first heading."""
+    for words in dock.widget().findChildren(QLabel):
+        if words.property("role") == "heading":
+            words.setVisible(is_shown)
+            return
 
 
 def _nothing() -> QWidget:

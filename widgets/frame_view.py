@@ -199,7 +199,7 @@ class FrameView(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         theme = current()
-        return QSize(theme.px(320), theme.px(240))
+        return QSize(theme.px(200), theme.px(150))
 
     def _strip(self, theme: Theme) -> int:
         """Height kept free above and below the picture for the chips."""

@@ -41,7 +41,7 @@ class HoldButton(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         theme = current()
-        return QSize(theme.px(128), theme.px(72))
+        return QSize(theme.px(104), theme.px(72))
 
     def _restyle(self, _theme: Theme) -> None:
         self.updateGeometry()

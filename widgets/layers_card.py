@@ -139,9 +139,7 @@ class LayersCard(QWidget):
         ):
             part.setVisible(kind == rule.kind)
         self._of.setText(
-            self.tr("of {0} time steps").format(self._steps_in_clip)
-            if self._steps_in_clip
-            else self.tr("time steps")
+            self.tr("of {0} steps").format(self._steps_in_clip) if self._steps_in_clip else self.tr("steps")
         )
         self._region_words.setText(self._region_sentence(rule.region))
         self._told.setText(self._sentence())

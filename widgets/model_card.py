@@ -47,6 +47,10 @@ class ModelCard(QWidget):
         self._open = button(self.tr("Load checkpoint"), "", self.openRequested.emit)
         self._cancel = button(self.tr("Cancel"), "", self.cancelRequested.emit)
         self._details = button(self.tr("Load report"), "flat", self.detailsRequested.emit)
+        self._report = button(
+            self.tr("Report"), "flat", self.detailsRequested.emit
+        )  # in a line that has room
+        a11y.name(self._report, self.tr("Load report"), self.tr("Tensor by tensor, how the file matched"))
         a11y.name(self._open, self.tr("Load checkpoint"), keys="Ctrl+M")
         a11y.name(self._cancel, self.tr("Cancel loading"), keys="Esc")
         a11y.name(self._details, self.tr("Load report"), self.tr("Tensor by tensor, how the file matched"))
@@ -54,7 +58,7 @@ class ModelCard(QWidget):
             self._card.body.addWidget(item)
         self._card.body.addLayout(self._chips)
         self._card.body.addWidget(self._notes)
-        self._card.body.addWidget(self._hint)
+        self._card.body.addLayout(row(self._hint, 1, self._report))
         self._card.body.addWidget(self._progress)
         self._card.body.addLayout(row(self._open, self._cancel, self._details, None))
         self._layout = QVBoxLayout(self)
@@ -108,7 +112,7 @@ class ModelCard(QWidget):
             self.tr("{0} · {1}, {2}").format(parameter_words(info.parameters), info.device, info.dtype)
         )
         self._hint.setVisible(info.parameters > 0)
-        self._details.setVisible(report is not None)
+        self._report.setVisible(report is not None)
 
     def show_refused(self, error: ConsoleError, report: LoadReport | None = None) -> None:
         """Not loaded; there is no half-loaded model. The banner says why, so here it stands in the tip only."""
@@ -164,6 +168,7 @@ class ModelCard(QWidget):
             self._open,
             self._cancel,
             self._details,
+            self._report,
         ):
             item.hide()
         self._hint.show()

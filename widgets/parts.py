@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from widgets.theme import Theme, follow
-from widgets.words import BREAK, breakable
+from widgets.words import breakable, unbroken
 
 
 def set_look(widget: QWidget, **properties: str) -> None:
@@ -64,7 +64,7 @@ class Wrapped(QLabel):
         super().setText(breakable(text))
 
     def text(self) -> str:
-        return super().text().replace(BREAK, "")
+        return unbroken(super().text())
 
 
 def heading(text: str) -> QLabel:

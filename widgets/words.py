@@ -30,8 +30,15 @@ def frame_range(seqs: Sequence[int]) -> str:
 
 
 def breakable(text: str) -> str:
-    """The same words, with places where a long path, name or hash may go on in the next line."""
+    """The same words, with places where a long path, name or hash may go on in the next line, and a dot between two
+    facts at the end of a line instead of at the beginning of one."""
+    text = text.replace(" · ", f"{NO_BREAK}· ")
     return re.sub(rf"\S{{{LONG_WORD + 1},}}", _with_breaks, text)
+
+
+def unbroken(text: str) -> str:
+    """What `breakable` was given."""
+    return text.replace(BREAK, "").replace(f"{NO_BREAK}· ", " · ")
 
 
 def _with_breaks(found: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ from widgets import theme as themes
 from widgets.frame_view import FrameView
 from widgets.theme import Theme
 from widgets.toast import ToastArea
-from widgets.words import BREAK, LONG_WORD, breakable
+from widgets.words import BREAK, LONG_WORD, breakable, unbroken
 
 PATH = "/home/ada/Documents/jepa-sessions/20261122T114407Z-5be1f00a/20261122T114407Z_5be1f00a.wmj"
 LONG = f"Recording to {PATH}; whatever is marked from now on is on disk before the screen says that it is"
@@ -67,11 +67,15 @@ def test_a_notice_on_the_picture_grows_with_its_sentence(qtbot, zoom) -> None:
     assert cut(view) == []
 
 
-@given(st.text())
+@given(st.text() | st.text("abc/_- ·"))
 def test_breaks_change_no_letter_and_leave_no_long_word(text: str) -> None:
-    text = text.replace(BREAK, "")
+    text = text.replace(BREAK, "").replace("\N{NO-BREAK SPACE}", " ")
 
     broken = breakable(text)
 
-    assert broken.replace(BREAK, "") == text
+    assert unbroken(broken) == text
     assert all(len(word) <= LONG_WORD for part in broken.split() for word in part.split(BREAK))
+
+
+def test_a_dot_between_facts_never_begins_a_line() -> None:
+    assert breakable("30 fps · 166 frames") == "30 fps\N{NO-BREAK SPACE}· 166 frames"

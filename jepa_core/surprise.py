@@ -29,7 +29,7 @@ class SurpriseSweep:
     starts: tuple[int, ...]  # (W,) first frame of each window
     context_lengths: tuple[int, ...]  # (C,) frames
     window_frames: int
-    tokens: tuple[NDArray[np.float32], ...]  # per context length (V, W, Nt): error of each token after the context
+    tokens: tuple[NDArray[np.float32], ...]  # per context length (V, W, Nt): error of each token
     surprise: NDArray[np.float32]  # (V, C, W) mean over tokens and features
 
     def least(self) -> NDArray[np.float32]:

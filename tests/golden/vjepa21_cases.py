@@ -43,7 +43,7 @@ def official(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
         for mode in (name.removesuffix("_x") for name in given if name.endswith("_x")):
             out |= _encoded(model, mode, given)
             if f"{mode}_mask_ctx" in given:
-                out |= _predicted(model, mode, given)
+                out |= _predicted(model, mode, given, arrays)
         out |= _colours(out["vid_enc"][0])
     return {name: value.detach().numpy() for name, value in out.items() if name in arrays}
 
@@ -62,7 +62,7 @@ def _encoded(model: VJepa21, mode: str, given: Mapping[str, Tensor]) -> dict[str
     return out
 
 
-def _predicted(model: VJepa21, mode: str, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _predicted(model: VJepa21, mode: str, given: Mapping[str, Tensor], arrays: Arrays) -> dict[str, Tensor]:
     clip, keep, ask = (given[f"{mode}_{name}"] for name in ("x", "mask_ctx", "mask_tgt"))
     grid = model.grid_of(clip)
     context = model.context(clip, keep)
@@ -76,7 +76,8 @@ def _predicted(model: VJepa21, mode: str, given: Mapping[str, Tensor]) -> dict[s
             out[f"{mode}_predctx_mask{token}"] = seen
     n_levels = model.settings.levels
     normed = normalise_target(model.levels(clip))
-    targets = concatenated(normed) if n_levels > 1 else normed[-1]
+    wants_all = len(arrays.get(f"{mode}_targets", np.empty(0)).T) == len(normed) * normed.shape[-1]
+    targets = concatenated(normed) if n_levels > 1 or wants_all else normed[-1]
     out[f"{mode}_targets"] = targets
     weights = context_weights(keep, ask, grid)
     out[f"{mode}_ctx_dist"] = weights

@@ -43,7 +43,11 @@ def official(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     assert isinstance(model, VJepa2Ac)
     given = {name: torch.from_numpy(arrays[name]) for name in inputs_among(arrays)}
     with torch.inference_mode():
-        out = _frames(model, given, _params(folder))
+        out = _frames(model, given)
+        if "wm_encode_frame0" in arrays:  # the published planner's own way from a camera frame
+            size = _params(folder)["data"]["crop_size"]
+            frame = preprocess.centre_square_stretch(arrays["frames_u8"][:1], size)  # (3, 1, S, S)
+            out["wm_encode_frame0"] = model.encode(frame[None])
         out |= _poses(given)
         actions = out["actions"]
         out |= _predictions(model, given, out["h"], actions, _params(folder))
@@ -54,22 +58,15 @@ def official(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     return {name: value.detach().numpy() for name, value in out.items() if name in arrays}
 
 
-def _frames(
-    model: VJepa2Ac, given: Mapping[str, Tensor], params: Mapping[str, Mapping[str, int]]
-) -> dict[str, Tensor]:
+def _frames(model: VJepa2Ac, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
     clip = given["clips"]
     T = clip.shape[2]
-    out = {
+    return {
         "enc_input_dup": clip[:, :, :1].repeat(1, 1, 2, 1, 1),
         "enc_raw": model.features(clip).unflatten(1, (T, -1))[0],
         "enc_video4": model.encoder(clip[:, :, :4]),
         "h": model.encode(clip),
     }
-    if "frames_u8" in given:
-        size = params["data"]["crop_size"]
-        frame = preprocess.centre_square_stretch(given["frames_u8"][:1].numpy(), size)  # (3, 1, S, S)
-        out["wm_encode_frame0"] = model.encode(frame[None])
-    return out
 
 
 def _poses(given: Mapping[str, Tensor]) -> dict[str, Tensor]:

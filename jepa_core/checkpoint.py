@@ -63,8 +63,12 @@ def load(
             state: dict[str, Tensor] = {}
             for name, stored in examined.design.sources[part].items():
                 _check(cancel)
-                state[name] = _finite(examined, part, name, stored).to(
-                    examined.device, examined.dtype, copy=True
+                tensor = _finite(examined, part, name, stored)
+                precision = (
+                    examined.dtype if tensor.is_floating_point() else tensor.dtype
+                )  # counters stay whole
+                state[name] = tensor.to(
+                    examined.device, precision, copy=True
                 )  # a copy: the file may change or vanish while its mapping is in use
                 done += 1
                 _say(
@@ -187,6 +191,7 @@ def _examine(
         embed_dim=design.embed_dim,
         notes=notes,
         multiblock=design.multiblock,
+        layout=design.layout,
     )
     return _Examined(family, design, info, report, where, precision)
 
@@ -255,7 +260,7 @@ def _compare(file: WeightFile, design: Design, report: LoadReport) -> LoadReport
         reshaped=tuple(sorted(reshaped)),
         ignored=design.ignored,
         absent_parts=design.absent_parts,
-        assumed=dict(design.assumed),
+        assumed={**design.assumed, **_reading(file)},
     )
     if missing or unexpected:
         raise KeysDiffer(
@@ -277,6 +282,15 @@ def _named(file: WeightFile, part: str, name: str) -> str:
     """The official name, and how the file would spell it where it spells otherwise."""
     own = file.spelling(part, name) if file.spelling is not None else ()
     return f"{part}/{name} ({', '.join(own)})" if own else f"{part}/{name}"
+
+
+def _reading(file: WeightFile) -> dict[str, str]:
+    """How a pickled object was read, for the report."""
+    if not file.foreign:
+        return {}
+    return {
+        "pickled object": f"its tensors were taken out; none of the {len(file.foreign)} names of code in it was run"
+    }
 
 
 def _counted(*kinds: tuple[str, list[str]]) -> str:

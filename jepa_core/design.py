@@ -65,6 +65,8 @@ class WeightFile:
     spelling: Callable[[str, str], tuple[str, ...]] | None = (
         None  # (part, official name) → the file's own names
     )
+    stated: Mapping[str, Any] = field(default_factory=dict)  # what a pickled object says of itself: "….heads" → 16
+    foreign: tuple[str, ...] = ()  # code that a pickled object names; none of it was run
 
     def keys(self) -> frozenset[str]:
         return frozenset(f"{part}/{name}" for part, tensors in self.parts.items() for name in tensors)
@@ -114,6 +116,7 @@ class Design:
     assumed: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     multiblock: str = "clips"  # as CheckpointInfo.multiblock
+    layout: str = "grid"  # as CheckpointInfo.layout
 
 
 class Family(Protocol):

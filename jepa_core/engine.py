@@ -222,7 +222,7 @@ class Engine:
     def _layout(self, n_frames: int, box: Box) -> TokenLayout:
         if self._model is None:
             raise DeviceLost("This checkpoint was unloaded.", "Load it again.")
-        return TokenLayout("grid", self._model.grid(n_frames), self.info.input.tubelet, box)
+        return TokenLayout(self.info.layout, self._model.grid(n_frames), self.info.input.tubelet, box)
 
     def _drill_delay(self) -> None:
         least, most = self.options.delay_ms

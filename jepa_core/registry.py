@@ -16,6 +16,7 @@ FAMILIES: dict[str, str] = {
     "vjepa2": "jepa_core.families.vjepa2:VJepa2",
     "vjepa2_ac": "jepa_core.families.vjepa2_ac:VJepa2Ac",
     "vjepa21": "jepa_core.families.vjepa21:VJepa21",
+    "lewm": "jepa_core.families.lewm:LeWorldModel",
 }
 
 DRILL_FAMILIES: dict[str, str] = {

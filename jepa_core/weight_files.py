@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from jepa_core import hugging_face, hugging_face_ijepa
+from jepa_core import hugging_face, hugging_face_ijepa, lewm_file, pickled_objects
 from jepa_core.design import Config, Stored, WeightFile
 from jepa_core.errors import UnreadableCheckpoint, UnsafeFile
 
@@ -62,16 +63,23 @@ def open_weights(path: Path, config: Config) -> WeightFile:
     if file.suffix == ".safetensors":
         return _sort_flat(path.name, _open_safetensors(file), config)
     content = _open_torch(file)
+    if isinstance(content, pickled_objects.PickledModel):
+        opened = _sort_content(path.name, content.tensors, config)
+        return replace(opened, stated=content.stated, foreign=content.names)
+    return _sort_content(path.name, content, config)
+
+
+def _sort_content(name: str, content: Mapping[str, Any], config: Config) -> WeightFile:
     if any(part in content and isinstance(content[part], Mapping) for part in PARTS):
-        return _sort_parts(path.name, content, config)
-    tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+        return _sort_parts(name, content, config)
+    tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
         for inner in content.values():  # one dictionary deep: "state_dict", "model_state_dict", …
             if isinstance(inner, Mapping):
-                tensors.update((name, value) for name, value in inner.items() if isinstance(value, Tensor))
+                tensors.update((key, value) for key, value in inner.items() if isinstance(value, Tensor))
     if not tensors:
-        raise UnreadableCheckpoint(f"{path.name} holds no tensors.", "Choose a checkpoint file.")
-    return _sort_flat(path.name, {name: _stored(value) for name, value in tensors.items()}, config)
+        raise UnreadableCheckpoint(f"{name} holds no tensors.", "Choose a checkpoint file.")
+    return _sort_flat(name, {key: _stored(value) for key, value in tensors.items()}, config)
 
 
 def strip_prefixes(name: str) -> str:
@@ -88,7 +96,7 @@ def strip_prefixes(name: str) -> str:
 # --- readers -----------------------------------------------------------------------------------------------------
 
 
-def _open_torch(file: Path) -> Mapping[str, Any]:
+def _open_torch(file: Path) -> Mapping[str, Any] | pickled_objects.PickledModel:
     try:
         with file.open("rb") as stream:
             head = stream.read(4)
@@ -110,6 +118,9 @@ def _open_torch(file: Path) -> Mapping[str, Any]:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
+        taken = pickled_objects.read(file)
+        if taken.is_module or "state_dict" in taken.tensors:  # the two layouts that are released this way
+            return taken
         raise UnsafeFile(
             f"{file.name} holds pickled code besides tensors. It was not run.",
             "Ask for the file as a state dict: a dictionary of tensors.",
@@ -194,7 +205,9 @@ def _sort_parts(name: str, content: Mapping[str, Any], config: Config) -> Weight
 
 
 def _sort_flat(name: str, tensors: Mapping[str, Stored], config: Config) -> WeightFile:
-    """One flat dictionary: a Hugging Face model, or a bare encoder's state dict."""
+    """One flat dictionary: a Hugging Face model, a whole world model, or a bare encoder's state dict."""
+    if lewm_file.is_lewm(tensors):
+        return lewm_file.to_parts(name, tensors, config)
     if hugging_face.is_vjepa2(tensors):
         return hugging_face.to_official(name, tensors, config)
     if hugging_face_ijepa.is_ijepa(tensors, config):

@@ -23,6 +23,7 @@ from jepa_core.weight_files import strip_prefixes
 from tests.helpers import ac_checkpoints as made_ac
 from tests.helpers import checkpoints as made
 from tests.helpers import leveled_checkpoints as made_21
+from tests.helpers import lewm_checkpoints as made_lewm
 from tests.helpers import table_checkpoints as made_tables
 
 # family name → writes a toy-size checkpoint into a folder and says where; one line per registry line
@@ -32,6 +33,7 @@ CHECKPOINTS: dict[str, Callable[[Path], Path]] = {
     "vjepa2": made.write,
     "vjepa2_ac": made_ac.write,
     "vjepa21": made_21.write,
+    "lewm": made_lewm.write,
 }
 
 
@@ -57,7 +59,7 @@ def test_every_family_is_found_by_its_own_files(name, tmp_path):
 def test_every_family_refuses_wrong_weights(name, tmp_path):
     path = CHECKPOINTS[name](tmp_path)
     saved = torch.load(path, weights_only=True)
-    part = saved["encoder"]
+    part = saved.get("encoder", saved)
     first = next(key for key, tensor in part.items() if tensor.ndim == 2)
     part[first] = part[first][:-1].clone()
     torch.save(saved, path)
@@ -67,11 +69,23 @@ def test_every_family_refuses_wrong_weights(name, tmp_path):
     assert refused.value.report.reshaped
 
 
+def is_flat(saved: dict) -> bool:
+    """One dictionary of tensors, without parts."""
+    return any(isinstance(value, torch.Tensor) for value in saved.values())
+
+
+def is_named(entry: str, part: str, key: str) -> bool:
+    """Does a line of the report mean this tensor of the file?"""
+    if part:
+        return entry.startswith(f"{part}/{strip_prefixes(key)}")
+    return key in entry or entry.startswith(key.replace(".", "/", 1))
+
+
 def one_of_each_kind(saved: dict) -> list[tuple[str, str]]:
     """(part, key) of one tensor of every kind in every part: of numbered twins, the last one."""
     kinds = {
         (part, re.sub(r"\d+", "#", key)): (part, key)
-        for part, tensors in saved.items()
+        for part, tensors in ({"": saved} if is_flat(saved) else saved).items()
         if isinstance(tensors, dict)
         for key, tensor in tensors.items()
         if isinstance(tensor, torch.Tensor)
@@ -88,7 +102,8 @@ def rename(tensors: dict, key: str) -> None:
 
 
 def reshape(tensors: dict, key: str) -> None:
-    tensors[key] = torch.zeros(*tensors[key].shape[:-1], tensors[key].shape[-1] + 1)
+    shape = tensors[key].shape
+    tensors[key] = torch.zeros(*shape[:-1], shape[-1] + 1 if shape else 1)
 
 
 @pytest.mark.parametrize(
@@ -102,16 +117,15 @@ def test_every_family_refuses_a_damaged_tensor_of_any_kind_by_name(name, damage,
     whole = torch.load(path, weights_only=True)
     for part, key in one_of_each_kind(whole):
         saved = {name: dict(value) if isinstance(value, dict) else value for name, value in whole.items()}
-        damage(saved[part], key)
+        damage(saved[part] if part else saved, key)
         torch.save(saved, path)
 
         with pytest.raises(CheckpointError) as refused:
             checkpoint.load(path)
 
-        named = f"{part}/{strip_prefixes(key)}"
         for kind in lists:
             listed = getattr(refused.value.report, kind)
-            assert any(entry.startswith(named) for entry in listed), f"{named} is not in {kind}: {listed}"
+            assert any(is_named(entry, part, key) for entry in listed), f"{key} is not in {kind}: {listed}"
 
 
 @pytest.mark.parametrize("name", [*registry.FAMILIES, *registry.DRILL_FAMILIES])
@@ -120,7 +134,7 @@ def test_every_family_looks_at_a_clip_with_agreeing_shapes(name, tmp_path):
     spec = model.info.input
     for frames in (spec.frames, max(2 * spec.tubelet, spec.frames // 2)):
         shape = model.grid(frames)
-        layout = TokenLayout("grid", shape, spec.tubelet, (0.0, 0.0, 64.0, 64.0))
+        layout = TokenLayout(model.info.layout, shape, spec.tubelet, (0.0, 0.0, 64.0, 64.0))
         masks = make_masks(rule_for(MaskRule("future", predict_steps=1), model.info), layout, 0)
         clip = torch.randn(1, 3, frames, spec.size, spec.size)
 

@@ -155,9 +155,13 @@ class Events(QObject):
 
 
 def _before(item: Resolved) -> str:
-    """What stood there before the corrections, where a person had said something and now says something else."""
-    before = label_of(Resolved(item.event, item.event.payload, item.end_ns, (), False))
-    return before if item.corrections and before != label_of(item) else ""
+    """What a person had said before the newest correction, where it was something else than what stands now."""
+    payload = dict(item.event.payload)
+    for earlier in item.corrections[:-1]:
+        changes = earlier.payload.get("changes")
+        payload.update(changes if isinstance(changes, dict) else {})
+    before, now = _said(payload), _said(item.payload)
+    return before if item.corrections and before != now else ""
 
 
 def _noted(payload: Mapping[str, JSON]) -> str:
@@ -166,12 +170,9 @@ def _noted(payload: Mapping[str, JSON]) -> str:
     return str(detail.get("text", "")) if isinstance(detail, dict) else ""
 
 
-def label_of(item: Resolved) -> str:
-    """A few words beside a mark: what the event says of itself, never more."""
-    payload = item.payload
+def _said(payload: Mapping[str, JSON]) -> str:
+    """Severity, reason and words, as far as they were given."""
     words = []
-    if item.end_ns > 0:
-        words.append(f"{(item.end_ns - item.event.t_ns) / 1e9:.1f} s")
     severity = payload.get("severity_potential")
     if isinstance(severity, int) and severity >= 0:
         words.append(f"sev {severity}")
@@ -181,6 +182,13 @@ def label_of(item: Resolved) -> str:
     text = str(payload.get("reason_text", "") or payload.get("text", "") or _noted(payload))
     if text:
         words.append(text)
-    if not words and item.event.kind in (EventKind.FAULT, EventKind.STATUS) and payload.get("subtype"):
-        words.append(str(payload["subtype"]).replace("_", " "))
+    return " · ".join(words)
+
+
+def label_of(item: Resolved) -> str:
+    """A few words beside a mark: what the event says of itself, never more."""
+    span = f"{(item.end_ns - item.event.t_ns) / 1e9:.1f} s" if item.end_ns > 0 else ""
+    words = [part for part in (span, _said(item.payload)) if part]
+    if not words and item.event.kind in (EventKind.FAULT, EventKind.STATUS) and item.payload.get("subtype"):
+        words.append(str(item.payload["subtype"]).replace("_", " "))
     return " · ".join(words)

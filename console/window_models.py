@@ -21,7 +21,7 @@ from console.notices import (
     SourceOpened,
 )
 from console.window_desk import Desk
-from jepa_core.errors import CheckpointError, ConsoleError, DeviceLost
+from jepa_core.errors import CheckpointError, ConsoleError, DeviceLost, NotAble
 from jepa_core.types import Box, LoadReport, MaskRule
 from widgets.frame_view import FrameView
 from widgets.layers_card import LayersCard
@@ -166,9 +166,18 @@ class Models(QObject):
     # masks
 
     def _choose_mask(self, rule: MaskRule) -> None:
+        self._desk.banner_clear(NotAble.code)  # what was asked before is not asked any more
         self._desk.pipeline.set_mask(rule)
 
     def _region_drawn(self, box: Box) -> None:
+        look = self._view.inspection
+        if look is not None and not _overlap(box, look.layout.crop):
+            self._view.show_region(self._desk.pipeline.mask_rule.region)
+            self._desk.say(
+                self.tr("That is outside the dashed square, which is all the model sees. Draw inside it."),
+                "warning",
+            )
+            return  # the tool stays in the hand
         self._desk.actions["region"].setChecked(False)
         self._layers.show_region_drawn(box)
 
@@ -187,3 +196,12 @@ class Models(QObject):
         has = self._desk.state.checkpoint is not None
         self._desk.actions["unload"].setEnabled(has)
         self._desk.actions["report"].setEnabled(self._report is not None or self._error is not None)
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return (
+        one[0] < other[0] + other[2]
+        and other[0] < one[0] + one[2]
+        and one[1] < other[1] + other[3]
+        and other[1] < one[1] + one[3]
+    )

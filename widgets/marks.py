@@ -1,7 +1,7 @@
 """One shape, colour and word per kind of event, everywhere the same. Shape and word carry the meaning; colour helps.
 
-A mark is hollow until its event is on disk, then solid; crossed when it could not be saved. A flag of the monitor is
-always hollow: it is not a person's judgement.
+A mark is hollow until its event is on disk, then solid; crossed when it could not be saved. A note is a ring, which
+gets a dot when it is on disk. A flag of the monitor is always hollow: it is not a person's judgement.
 """
 
 from __future__ import annotations
@@ -115,6 +115,10 @@ def draw_mark(
         painter.setPen(QPen(theme.color("mark_outline"), max(1.0, size / 14)))
         painter.setBrush(QBrush(fill))
     painter.drawPath(path)
+    if style.is_hollow and style.shape == "disc" and is_saved and not is_failed:
+        painter.setBrush(QBrush(painter.pen().color()))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.drawEllipse(QPointF(0, 0), size * 0.2, size * 0.2)
     if is_failed:
         r = size * 0.62
         painter.setPen(QPen(theme.color("bad"), max(2.0, size / 7)))

@@ -28,6 +28,7 @@ class TransportBar(QWidget):
         super().__init__(parent)
         self._is_playing, self._is_live, self._is_seekable, self._has_source = False, False, False, False
         self._every_frame = False
+        self._has_end = False  # an endless source has nothing to slide along
         self._long = self._short = self.tr("no source")
         self._is_narrow = False
         self._play = self._tool(self._toggle)
@@ -63,6 +64,7 @@ class TransportBar(QWidget):
         for tool in (self._back, self._play, self._on):
             self._layout.addWidget(tool)
         self._layout.addWidget(self._seek, 1)
+        self._layout.addStretch(0)
         for item in (self._words, self._speed, self._every):
             self._layout.addWidget(item)
         follow(self, self._restyle)
@@ -70,7 +72,7 @@ class TransportBar(QWidget):
 
     def show_empty(self) -> None:
         """No source is open."""
-        self._has_source = False
+        self._has_source = self._has_end = False
         self._long = self._short = self.tr("no source")
         self._words.setMinimumWidth(0)
         self._say()
@@ -95,6 +97,9 @@ class TransportBar(QWidget):
         """Where we are: frame `index` of `frames` (-1 endless), t_ns on the source's own line, its first and last."""
         start = span[0] if span else 0
         place = self.tr("frame {0}").format(grouped(index))
+        if (frames > 0) != self._has_end:
+            self._has_end = frames > 0
+            self._enable()
         if frames > 0:
             place = self.tr("file frame {0} / {1}").format(grouped(index), grouped(frames - 1))
             if not self._seek.isSliderDown():
@@ -161,7 +166,8 @@ class TransportBar(QWidget):
         can_step = self._has_source and not self._is_live
         self._back.setEnabled(can_step and self._is_seekable)
         self._on.setEnabled(can_step)
-        self._seek.setEnabled(can_step and self._is_seekable)
+        self._seek.setEnabled(can_step and self._is_seekable and self._has_end)
+        self._seek.setVisible(self._has_end or not self._has_source)
         self._speed.setEnabled(can_step and not self._every_frame)
         self._every.setEnabled(can_step)
 

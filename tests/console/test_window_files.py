@@ -8,7 +8,8 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 
 from console import notices
 from console.window_files import kind_of
-from jepa_core.errors import KeysDiffer
+from jepa_core.errors import KeysDiffer, NotAble
+from jepa_core.types import MaskRule
 from tests.helpers.pipeline import make_report, make_source
 from tests.helpers.window import open_window, watch
 
@@ -117,8 +118,35 @@ def test_a_drawn_region_becomes_the_mask(qtbot, opened):
     window, pipeline = opened
     watch(qtbot, window, pipeline)
 
-    window.panels["picture"].regionDrawn.emit((10.0, 20.0, 100.0, 80.0))
+    window.panels["picture"].regionDrawn.emit((150.0, 20.0, 100.0, 80.0))
     qtbot.waitUntil(lambda: bool(pipeline.asked("set_mask")))
 
     rule = pipeline.asked("set_mask")[0][1]
-    assert (rule.kind, rule.region) == ("region", (10.0, 20.0, 100.0, 80.0))
+    assert (rule.kind, rule.region) == ("region", (150.0, 20.0, 100.0, 80.0))
+
+
+def test_a_region_that_the_model_cannot_see_is_not_asked_for(qtbot, opened):
+    window, pipeline = opened
+    watch(qtbot, window, pipeline)
+    view = window.panels["picture"]
+    x, y, w, _h = view.inspection.layout.crop
+    window.commands["region"].trigger()
+
+    view.regionDrawn.emit((x + w + 2, y, 10.0, 10.0))
+    assert pipeline.asked("set_mask") == []
+    assert window.commands["region"].isChecked()  # draw again
+    assert len(window.desk.toasts.texts()) == 1
+
+    view.regionDrawn.emit((x + 5, y + 5, 40.0, 40.0))
+    assert [call[1].kind for call in pipeline.asked("set_mask")] == ["region"]
+
+
+def test_another_choice_of_masks_puts_the_refusal_of_the_last_one_away(qtbot, opened):
+    window, pipeline = opened
+    watch(qtbot, window, pipeline)
+    pipeline.fail(NotAble("The region lies outside what the model sees.", "Draw it inside."))
+    qtbot.waitUntil(lambda: window.desk.banner.codes() == ("not_able",))
+
+    window.panels["layers"].maskRuleChanged.emit(MaskRule("multiblock"))
+
+    assert window.desk.banner.codes() == ()

@@ -188,3 +188,18 @@ def test_what_was_noted_stands_in_the_list(qtbot, opened):
     qtbot.waitUntil(lambda: "note" in rows(window))
 
     assert "sleeve near the gripper" in rows(window)["note"].text
+
+
+def test_only_what_a_person_said_before_is_struck_through(qtbot, opened):
+    window, pipeline = opened
+    window.records.override_start(1_000_000_000)
+    window.records.override_end(3_800_000_000)
+    QTest.keyClick(window, Qt.Key.Key_2)
+    qtbot.waitUntil(lambda: "person in zone" in rows(window)["override"].text if rows(window) else False)
+    assert rows(window)["override"].old_text == ""  # nothing had been said before
+
+    pipeline.amend(pipeline.events[0].id, reason_code="latency")
+    pipeline.amend(pipeline.events[0].id, reason_code="test")
+    qtbot.waitUntil(lambda: rows(window)["override"].text == "2.8 s · test")
+
+    assert rows(window)["override"].old_text == "latency"

@@ -62,6 +62,7 @@ def test_transport_asks_to_pause_only_while_it_plays(qtbot) -> None:
 def test_transport_shows_a_position_without_asking_for_it(qtbot) -> None:
     bar = TransportBar()
     qtbot.addWidget(bar)
+    bar.resize(1000, 40)
     asked: list[int] = []
     bar.seekRequested.connect(asked.append)
     bar.show_capabilities(is_seekable=True, is_live=False)
@@ -370,3 +371,15 @@ def test_drift_says_reproduced_only_when_the_report_does(qtbot) -> None:
     with qtbot.waitSignal(view.frameRequested) as asked:
         button(view, "Go to the first differing frame").click()
     assert asked.args == [4118]
+
+
+def test_an_endless_source_has_no_seek_bar(qtbot) -> None:
+    bar = TransportBar()
+    qtbot.addWidget(bar)
+    bar.show_capabilities(is_seekable=True, is_live=False)
+
+    bar.show_position(40, -1, 0)
+    assert not bar._seek.isVisibleTo(bar)
+
+    bar.show_position(40, 166, 0)
+    assert bar._seek.isVisibleTo(bar)

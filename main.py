@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import json
 import multiprocessing
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
-from jepa_core.errors import ConsoleError
-
-# verb → module:function. The function takes the parsed arguments and returns the exit status.
+# verb → module:function. The function takes the parsed arguments and the settings and returns the exit status.
 VERBS = {
     "": "console.verbs_window:start",
     "demo": "console.verbs_window:demo",
@@ -30,16 +29,19 @@ EPILOG = """exit status: 0 done; 1 a finding (a damaged or altered session, drif
 
 def parser() -> argparse.ArgumentParser:
     """The one command line of the program."""
-    common = _common()
-    window = _window()
-    top = _verb_parser(argparse.ArgumentParser, parents=[common, window], prog="main.py", description=__doc__)
-    top.description = "See what a JEPA world model believes, while it happens and afterwards."
+    common, window = _common(), _window()
+    top = _Parser(
+        parents=[common, window],
+        prog="main.py",
+        description="See what a JEPA world model believes, while it happens and afterwards.",
+        epilog=f"example:\n  main.py demo\n\n{EPILOG}",
+    )
     top.set_defaults(verb="")
-    verbs = top.add_subparsers(metavar="VERB", title="verbs")
+    verbs = top.add_subparsers(metavar="VERB", title="verbs", parser_class=_Parser)
 
-    def add(name: str, text: str, example: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        verb = _verb_parser(
-            verbs.add_parser, name, parents=[common, *parents], help=text, description=text,
+    def add(name: str, text: str, example: str, *parents: _Parser) -> _Parser:
+        verb = verbs.add_parser(
+            name, parents=[common, *parents], help=text, description=text,
             epilog=f"example:\n  main.py {example}\n\n{EPILOG}",
         )  # fmt: skip
         verb.set_defaults(verb=name)
@@ -57,7 +59,9 @@ def parser() -> argparse.ArgumentParser:
         default=Path("demo-output"),
         help="folder of a headless demo (default: ./demo-output)",
     )
-    demo.add_argument("--seconds", type=float, default=20.0, help="length of a headless demo (default: 20)")
+    demo.add_argument(
+        "--seconds", type=_SECONDS, default=20.0, help="length of a headless demo (default: 20)"
+    )
 
     live = add(
         "live", "Watch a video file, an image folder or a world through a checkpoint.",
@@ -76,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     live.add_argument(
         "--headless", action="store_true", help="without a window; needs --checkpoint and --record"
     )
-    live.add_argument("--seconds", type=float, help="stop after this long")
+    live.add_argument("--seconds", type=_SECONDS, metavar="N", help="stop after this long")
 
     score = add(
         "score", "Every frame of a source through a checkpoint, without a window, into a sealed session file.",
@@ -107,13 +111,46 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _verb_parser(make: type | object, *args: object, **fields: object) -> argparse.ArgumentParser:
-    fields.setdefault("epilog", EPILOG)
-    return make(*args, formatter_class=argparse.RawDescriptionHelpFormatter, **fields)  # type: ignore[operator,no-any-return]
+class _Parser(argparse.ArgumentParser):
+    """Says wrong use in one sentence and one hint; the usage of a verb with twenty options buries both."""
+
+    def __init__(self, **fields: object) -> None:
+        fields.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **fields)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\nSee: {self.prog} --help\n")
 
 
-def _common() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+def _number(least: float, text: str) -> Callable[[str], float]:
+    """A number of at least this; NaN and infinity are none."""
+
+    def parse(given: str) -> float:
+        try:
+            value = float(given)
+        except ValueError:
+            value = float("nan")
+        if not least <= value < 1e9:
+            raise argparse.ArgumentTypeError(f"{given!r} is not {text}")
+        return value
+
+    return parse
+
+
+def _size(given: str) -> tuple[int, int]:
+    width, _, height = given.lower().partition("x")
+    if not (
+        width.isdecimal() and height.isdecimal() and 0 < int(width) < 20_000 and 0 < int(height) < 20_000
+    ):
+        raise argparse.ArgumentTypeError(f"{given!r} is not a size such as 1280x720")
+    return int(width), int(height)
+
+
+_SECONDS = _number(0.1, "a number of seconds")
+
+
+def _common() -> _Parser:
+    common = _Parser(add_help=False)
     common.add_argument(
         "--config",
         metavar="FILE",
@@ -127,20 +164,37 @@ def _common() -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,
         help="a TOML file with settings of yours",
     )
-    common.add_argument("--device", default=argparse.SUPPRESS, help="auto, cpu or cuda:N")
-    common.add_argument("--dtype", default=argparse.SUPPRESS, help="auto, float32, bfloat16 or float16")
-    common.add_argument("--seed", type=int, default=argparse.SUPPRESS, help="of the masks")
-    common.add_argument("--clip-frames", type=int, default=argparse.SUPPRESS, help="frames per clip, at most")
+    common.add_argument("--device", metavar="D", default=argparse.SUPPRESS, help="auto, cpu or cuda:N")
     common.add_argument(
-        "--stride", type=int, default=argparse.SUPPRESS, help="source frames between looks, 0 = the tubelet"
+        "--dtype",
+        choices=("auto", "float32", "bfloat16", "float16"),
+        default=argparse.SUPPRESS,
+        help="of the model",
+    )
+    common.add_argument("--seed", type=int, metavar="N", default=argparse.SUPPRESS, help="of the masks")
+    common.add_argument(
+        "--clip-frames", type=int, metavar="N", default=argparse.SUPPRESS, help="frames per clip, at most"
+    )
+    common.add_argument(
+        "--stride",
+        type=int,
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help="source frames between looks, 0 = the tubelet",
     )
     common.add_argument(
         "--mask", choices=("future", "multiblock"), default=argparse.SUPPRESS, help="what is masked"
     )
     common.add_argument(
-        "--predict-steps", type=int, default=argparse.SUPPRESS, help="future: newest time steps to predict"
+        "--predict-steps",
+        type=int,
+        metavar="N",
+        default=argparse.SUPPRESS,
+        help="future: newest time steps to predict",
     )
-    common.add_argument("--threads", type=int, default=argparse.SUPPRESS, help="torch threads, 0 = all cores")
+    common.add_argument(
+        "--threads", type=int, metavar="N", default=argparse.SUPPRESS, help="torch threads, 0 = all cores"
+    )
     common.add_argument(
         "--print-config",
         action="store_true",
@@ -153,8 +207,8 @@ def _common() -> argparse.ArgumentParser:
     return common
 
 
-def _window() -> argparse.ArgumentParser:
-    window = argparse.ArgumentParser(add_help=False)
+def _window() -> _Parser:
+    window = _Parser(add_help=False)
     window.add_argument(
         "--screenshot",
         metavar="FILE",
@@ -165,12 +219,16 @@ def _window() -> argparse.ArgumentParser:
     window.add_argument(
         "--after",
         metavar="SECONDS",
-        type=float,
+        type=_number(0.0, "a number of seconds"),
         default=argparse.SUPPRESS,
         help="when to take it (default: 3)",
     )
     window.add_argument(
-        "--size", metavar="WxH", default=argparse.SUPPRESS, help="size of the window, logical pixels"
+        "--size",
+        metavar="WxH",
+        type=_size,
+        default=argparse.SUPPRESS,
+        help="size of the window, logical pixels",
     )
     window.add_argument("--theme", choices=("dark", "light"), default=argparse.SUPPRESS)
     window.add_argument(
@@ -180,27 +238,16 @@ def _window() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
-    module, function = VERBS[arguments.verb].split(":")
-    try:
-        return int(getattr(importlib.import_module(module), function)(arguments))
-    except ConsoleError as error:
-        return _refuse(error, getattr(arguments, "json", False))
-    except KeyboardInterrupt:
-        sys.stderr.write("Stopped.\n")
-        return 130
+    top = parser()
+    arguments = top.parse_args(argv)
+    if arguments.verb == "live" and arguments.headless and not (arguments.checkpoint and arguments.record):
+        top.error("live --headless needs --checkpoint C and --record DIR")
+    from console.verbs_common import run_verb  # not before: `--help` need not wait for it
 
-
-def _refuse(error: ConsoleError, as_json: bool) -> int:
-    """One sentence and one hint; never a traceback."""
-    if as_json:
-        sys.stdout.write(json.dumps({"error": error.code, "what": error.what, "hint": error.hint}) + "\n")
-    sys.stderr.write(f"{error.what}\n")
-    if error.hint:
-        sys.stderr.write(f"{error.hint}\n")
-    return 3
+    return run_verb(arguments, VERBS[arguments.verb])
 
 
 if __name__ == "__main__":
     multiprocessing.freeze_support()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a verb listens there is nothing to end in order
     sys.exit(main())

@@ -9,13 +9,17 @@ from __future__ import annotations
 import errno
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from console.verbs_output import say_json
 from jepa_core.errors import Cancelled, ConsoleError, DiskFull, OutOfMemory, WriteFailed
+from jepa_core.types import JSON
 
 log = logging.getLogger(__name__)
 
+LOG_HINT = "The log has the details; please report it."
 EXIT_OK, EXIT_FINDING, EXIT_USAGE, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -105,7 +109,7 @@ def translate(error: BaseException) -> ConsoleError:
         return ConsoleError(f"{error.filename or 'The system'}: {error.strerror or error}.", "", detail)
     return ConsoleError(
         f"An unexpected {type(error).__name__} happened.",
-        "The log has the details; please report it.",
+        LOG_HINT,
         detail,
     )
 
@@ -122,8 +126,12 @@ def exit_code(error: BaseException) -> int:
     return EXIT_ERROR
 
 
-def guarded(work: Callable[[], int]) -> int:
-    """Run a verb. An error becomes its sentence and hint on stderr and an exit code, never a traceback."""
+def guarded(work: Callable[[], int], *, as_json: bool = False, log_file: Path | None = None) -> int:
+    """Run a verb. An error becomes its sentence and hint on stderr and an exit code, never a traceback.
+
+    as_json     the error is one JSON object on stdout as well
+    log_file    where a person finds the details of what nobody foresaw
+    """
     if not logging.getLogger().handlers:
         logging.getLogger().addHandler(
             logging.NullHandler()
@@ -131,13 +139,32 @@ def guarded(work: Callable[[], int]) -> int:
     try:
         return work()
     except (KeyboardInterrupt, Cancelled) as stopped:
+        if as_json:
+            say_json({"error": "stopped", "what": "Stopped.", "hint": ""})
         sys.stderr.write("Stopped.\n")
         return exit_code(stopped)
     except ConsoleError as error:
-        log.error("%s", error.what, extra={"code": error.code, "detail": error.detail})
-        sys.stderr.write(as_text(error) + "\n")
-        return EXIT_ERROR
+        return refuse(error, as_json=as_json)
     except Exception as error:
         log.exception("last resort: %s", type(error).__name__)
-        sys.stderr.write(as_text(error) + "\n")
-        return EXIT_ERROR
+        return refuse(_with_log(translate(error), log_file), as_json=as_json)
+
+
+def refuse(error: ConsoleError, *, as_json: bool = False, facts: Mapping[str, JSON] | None = None) -> int:
+    """Say why a verb could not do all it was asked for: one sentence and one hint on stderr. Returns the exit code.
+
+    facts       of the JSON object: what there is all the same, such as the session up to the fault
+    """
+    log.error("%s", error.what, extra={"code": error.code, "detail": error.detail})
+    if as_json:
+        say_json({**(facts or {}), "error": error.code, "what": error.what, "hint": error.hint})
+    sys.stderr.write(as_text(error) + "\n")
+    return EXIT_ERROR
+
+
+def _with_log(error: ConsoleError, log_file: Path | None) -> ConsoleError:
+    """A hint that says where the details are, for an error that has none to give."""
+    if error.hint and error.hint != LOG_HINT:
+        return error
+    where = f"The details are in {log_file}; please report it." if log_file is not None else LOG_HINT
+    return ConsoleError(error.what, where, error.detail)

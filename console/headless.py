@@ -1,11 +1,15 @@
 """The same pipeline without Qt: `score`, `live --headless` and the headless half of `demo`.
 
+A run either gives a session file or an error, and where it can both: what was seen before something broke is kept.
+
 Law 2: what runs here gives the same numbers as the window, because it is the same pipeline.
 """
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +31,20 @@ from console.notices import (
 from console.pipeline import Pipeline
 from console.progress import Progress
 from jepa_core.clock import CancelToken
-from jepa_core.errors import ConsoleError, SessionError
+from jepa_core.errors import (
+    Cancelled,
+    ConsoleError,
+    DeviceError,
+    RequestError,
+    SessionError,
+    SourceError,
+    SourceLost,
+)
 from jepa_core.types import JSON
 
 N = TypeVar("N")
+
+LOOK_AGAIN_S = 0.1  # at a cancel token, which wakes nobody
 
 
 class Ear:
@@ -54,19 +68,21 @@ class Ear:
         self,
         *kinds: type,
         cancel: CancelToken,
-        seconds: float = 1e9,
+        seconds: float = math.inf,
         meanwhile: Callable[[], None] | None = None,
     ) -> Notice | None:
         """The first notice of these kinds not taken yet; None after `seconds` or when cancelled."""
-        waited = 0.0
-        while not cancel.is_cancelled and waited < seconds:
+        until_s = time.monotonic() + seconds
+        while not cancel.is_cancelled:
             with self._changed:
                 for index, notice in enumerate(self._heard):
                     if isinstance(notice, kinds):
                         del self._heard[index]
                         return notice
-                self._changed.wait(min(0.1, seconds - waited))
-            waited += 0.1
+                left_s = until_s - time.monotonic()
+                if left_s <= 0:
+                    return None
+                self._changed.wait(min(LOOK_AGAIN_S, left_s))
             if meanwhile is not None:
                 meanwhile()
         return None
@@ -90,35 +106,25 @@ class HeadlessRequest:
 class HeadlessResult:
     session: Path
     summary: dict[str, JSON] = field(default_factory=dict)
-    error: ConsoleError | None = None  # the source broke off; what came before it is in the session
+    error: ConsoleError | None = (
+        None  # what is wrong with it: a source that broke off, a full disk, no look at all
+    )
 
 
 def run(config: Config, request: HeadlessRequest, progress: Progress, cancel: CancelToken) -> HeadlessResult:
     """Play a source through a checkpoint into a sealed session file.
 
-    Raises ConsoleError when the checkpoint is refused, the source cannot be opened or nothing can be recorded. A
-    cancel (Ctrl+C) ends the recording in good order; the session holds what was seen until then.
+    Raises ConsoleError when the checkpoint is refused, the source cannot be opened or nothing can be recorded, and
+    Cancelled when it was stopped before anything was recorded. A later cancel (Ctrl+C) ends the recording in good
+    order; the session holds what was seen until then.
     """
     pipeline = Pipeline(config, is_engine_local=request.is_engine_local)
     ear = Ear(pipeline)
     try:
         _load(pipeline, ear, request, progress, cancel)
-        pipeline.open_source(
-            request.source, every_frame=request.every_frame, speed=request.speed, record_to=str(request.out)
-        )
-        started = ear.wait(RecordingStarted, SourceFailed, Faulted, cancel=cancel)
-        if isinstance(started, SourceFailed | Faulted):
-            raise started.error
-        ended = ear.wait(
-            SourceEnded,
-            SourceFailed,
-            cancel=cancel,
-            seconds=request.seconds or 1e9,
-            meanwhile=lambda: _show_position(pipeline, progress),
-        )
-        error = ended.error if isinstance(ended, SourceFailed) else None
-        pipeline.close_source()
-        return _finish(pipeline, ear, progress, error)
+        _begin(pipeline, ear, request, cancel)
+        errors = _play(pipeline, ear, request, progress, cancel)
+        return _finish(pipeline, ear, progress, errors)
     finally:
         progress.end()
         pipeline.shutdown()
@@ -136,8 +142,49 @@ def _load(
     loaded = ear.wait(CheckpointLoaded, CheckpointRefused, Faulted, cancel=cancel, meanwhile=show)
     if isinstance(loaded, CheckpointRefused | Faulted):
         raise loaded.error
-    if cancel.is_cancelled:
-        raise KeyboardInterrupt
+    cancel.check()
+
+
+def _begin(pipeline: Pipeline, ear: Ear, request: HeadlessRequest, cancel: CancelToken) -> None:
+    """Open the source; its first frame is recorded."""
+    pipeline.open_source(
+        request.source, every_frame=request.every_frame, speed=request.speed, record_to=str(request.out)
+    )
+    started = ear.wait(RecordingStarted, SourceFailed, Faulted, cancel=cancel)
+    if isinstance(started, SourceFailed | Faulted):
+        raise started.error
+    if started is None:
+        pipeline.close_source()  # after this no recording begins any more
+        if not pipeline.is_recording:
+            raise Cancelled
+
+
+def _play(
+    pipeline: Pipeline, ear: Ear, request: HeadlessRequest, progress: Progress, cancel: CancelToken
+) -> list[ConsoleError]:
+    """Until the source ends, the time is over or somebody stops it. What went wrong meanwhile, oldest first.
+
+    A source says of each damaged picture that it was left out, and goes on: that does not end the run.
+    """
+    errors: list[ConsoleError] = []
+    until_s = time.monotonic() + (math.inf if request.seconds is None else request.seconds)
+    while (left_s := until_s - time.monotonic()) > 0 and not cancel.is_cancelled:
+        heard = ear.wait(
+            SourceEnded,
+            SourceFailed,
+            Faulted,
+            cancel=cancel,
+            seconds=min(left_s, 1.0),
+            meanwhile=lambda: _show_position(pipeline, progress),
+        )
+        if isinstance(heard, SourceFailed | Faulted):
+            errors.append(heard.error)
+            if request.every_frame and isinstance(heard.error, SessionError):
+                break  # it is no longer recorded: no use in looking at the rest
+        elif isinstance(heard, SourceEnded) or (heard is None and not pipeline.is_source_alive):
+            break
+    pipeline.close_source()
+    return errors
 
 
 def _show_position(pipeline: Pipeline, progress: Progress) -> None:
@@ -151,23 +198,45 @@ def _show_position(pipeline: Pipeline, progress: Progress) -> None:
         progress.show(-1.0, f"frame {done + 1}")
 
 
-def _finish(pipeline: Pipeline, ear: Ear, progress: Progress, error: ConsoleError | None) -> HeadlessResult:
+def _finish(pipeline: Pipeline, ear: Ear, progress: Progress, errors: list[ConsoleError]) -> HeadlessResult:
     def show() -> None:
         folding = ear.all(FoldProgress)
         if folding:
             progress.show(folding[-1].fraction, "writing the session file")
 
-    pipeline.stop_recording("source_ended" if error is None else "error")
+    pipeline.stop_recording("source_ended" if not errors else "error")
     stopped = ear.wait(RecordingStopped, cancel=CancelToken(), meanwhile=show)
     assert isinstance(stopped, RecordingStopped)
+    errors = errors + [fault.error for fault in ear.all(Faulted)]
     if stopped.session is None:
-        faults = ear.all(Faulted)
-        raise (
-            faults[-1].error
-            if faults
-            else SessionError(
-                "The session could not be written; its journal is complete.",
-                f"Free some space, then: main.py recover {stopped.journal}",
-            )
+        last = errors[-1] if errors else SessionError("The session could not be written.")
+        raise SessionError(
+            last.what,
+            f"The journal is kept. {last.hint} Then: main.py recover {stopped.journal}".replace("  ", " "),
+            last.detail,
         )
-    return HeadlessResult(stopped.session, dict(stopped.summary), error)
+    return HeadlessResult(stopped.session, dict(stopped.summary), _in_one(errors) or _nothing_seen(stopped))
+
+
+def _in_one(errors: list[ConsoleError]) -> ConsoleError | None:
+    """The sentence of the run: what ended it, or the first of what was left out and how often."""
+    if not errors:
+        return None
+    for error in reversed(errors):
+        if isinstance(error, SourceLost | SessionError | DeviceError):
+            return error
+    first = errors[0]
+    if len(errors) == 1:
+        return first
+    return SourceError(first.what, f"So it went {len(errors)} times. {first.hint}", first.detail)
+
+
+def _nothing_seen(stopped: RecordingStopped) -> ConsoleError | None:
+    """A run without a single look did not do what was asked for, even though nothing failed."""
+    frames, steps = stopped.summary.get("frames", 0), stopped.summary.get("steps", 0)
+    if steps or not frames:
+        return None
+    return RequestError(
+        f"{frames} frames were recorded, but no look could be made of them.",
+        "A look needs at least two time steps of frames: a longer source, or more --clip-frames.",
+    )

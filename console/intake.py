@@ -166,7 +166,7 @@ class Intake:
         from sessions.recorder import FrameRow
 
         if self.every_frame:
-            while tap.recorder.status().queue_bytes > LOSSLESS_BACKLOG and not self._cancel.wait(0.002):
+            while _is_behind(tap.recorder) and not self._cancel.wait(0.002):
                 pass
         tap.recorder.frame(
             FrameRow(
@@ -189,3 +189,9 @@ class Intake:
         self._engine.attach_ring(self._ring)
         if old is not None:
             old.close()
+
+
+def _is_behind(recorder: Recorder) -> bool:
+    """Does the disk need a moment? A recorder that has given up takes nothing any more, and is not waited for."""
+    status = recorder.status()
+    return status.state in ("recording", "frames_stopped") and status.queue_bytes > LOSSLESS_BACKLOG

@@ -35,15 +35,26 @@ class LogLine:
 
 
 class Logs:
-    """What `setup` made. Owns the handlers; `close` takes them away again."""
+    """What `setup` made. Owns the handlers; the last `close` takes them away again."""
 
     def __init__(self, path: Path | None, ring: RingHandler, handlers: list[logging.Handler]) -> None:
         self.path = path
         self.ring = ring
         self.fault: ConsoleError | None = None
         self._handlers = handlers
+        self._users = 1
+        ring.logs = self
+
+    def share(self) -> Logs:
+        """The same for one more user, who closes it too."""
+        self._users += 1
+        return self
 
     def close(self) -> None:
+        self._users -= 1
+        if self._users > 0:
+            return
+        logging.captureWarnings(False)
         root = logging.getLogger()
         for handler in self._handlers:
             root.removeHandler(handler)
@@ -52,19 +63,23 @@ class Logs:
 
 
 def setup(config: LogConfig) -> Logs:
-    """Begin logging. One call per process; close the returned Logs at the end."""
+    """Begin logging, or share what has begun in this process. Close the returned Logs at the end."""
     root = logging.getLogger()
+    for handler in root.handlers:
+        if isinstance(handler, RingHandler) and handler.logs is not None:
+            return handler.logs.share()
     root.setLevel(config.level)
     ring = RingHandler(RING_LINES)
     ring.addFilter(RepeatFilter())
     logs = Logs(None, ring, [ring])
     try:
         config.path.mkdir(parents=True, exist_ok=True)
-        file = RotatingFileHandler(
+        file = QuietFile(
             config.path / FILE_NAME,
             maxBytes=config.file_bytes,
             backupCount=config.files - 1,
             encoding="utf-8",
+            errors="backslashreplace",  # a file name need not be text
         )
     except OSError as error:
         logs.fault = WriteFailed(
@@ -80,6 +95,13 @@ def setup(config: LogConfig) -> Logs:
         root.addHandler(handler)
     logging.captureWarnings(True)
     return logs
+
+
+class QuietFile(RotatingFileHandler):
+    """A log file that cannot be written (full disk, another process rotating it) must not fill the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing: the line is in the ring, and whoever records on that disk says that it is full."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -109,6 +131,7 @@ class RingHandler(logging.Handler):
         super().__init__()
         self._lines: deque[LogLine] = deque(maxlen=lines)
         self._listener: Callable[[LogLine], None] | None = None
+        self.logs: Logs | None = None  # whose ring this is
 
     def emit(self, record: logging.LogRecord) -> None:
         line = LogLine(
@@ -142,7 +165,8 @@ class RepeatFilter(logging.Filter):
         self._seen: dict[tuple[str, int, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> logging.LogRecord | bool:  # type: ignore[override]
-        key = (record.name, record.levelno, str(record.msg))
+        said = str(record.msg)
+        key = (record.name, record.levelno, record.getMessage() if said == "%s" else said)
         with self._lock:
             since, held = self._seen.get(key, (float("-inf"), 0))
             if record.created - since < self._window_s:

@@ -92,6 +92,7 @@ class Pipeline:
         )
         self._record_to: str | None = None
         self._when_loaded: Callable[[], None] | None = None
+        self._is_over = False
 
     # --- listeners --------------------------------------------------------------------------------------------------
 
@@ -127,9 +128,9 @@ class Pipeline:
             )
             self.load_checkpoint(checkpoint, config)
         else:
+            self.open_source(uri, speed=speed)
             if record_to is not None:
                 self._when_loaded = lambda: self.start_recording(record_to)
-            self.open_source(uri, speed=speed)
             self.load_checkpoint(checkpoint, config)
 
     def open_source(
@@ -139,10 +140,14 @@ class Pipeline:
 
         record_to   a folder: record from the very first frame on
         """
+        if self._is_over:
+            return
+        self._when_loaded = None  # what waited for a checkpoint belonged to the source before
         self._record_to = record_to
         self._playing.open(uri, every_frame=every_frame, speed=speed)
 
     def close_source(self) -> None:
+        self._when_loaded = self._record_to = None
         self._playing.close()
 
     def play(self) -> None:
@@ -174,6 +179,11 @@ class Pipeline:
         return self._playing.info
 
     @property
+    def is_source_alive(self) -> bool:
+        """Can the open source still give pictures, or be sought?"""
+        return self._playing.is_alive
+
+    @property
     def is_replay(self) -> bool:
         info = self._playing.info
         return info is not None and info.kind == "session"
@@ -183,11 +193,16 @@ class Pipeline:
         self._vitals.clear()
         self._fill_tracks()
         record_to, self._record_to = self._record_to, None
-        if record_to is not None:
-            self.recording.start_now(Path(record_to), self._scene(info), self._tap)
+        if info.kind == "session":
+            if record_to is not None:
+                self._say(Faulted(_no_record_of_a_record()))
+            if self.recording.is_recording:
+                self.stop_recording()  # the frames to come were captured at another time
         elif self.recording.is_recording:
-            self.recording.scene_changed(self._scene(info))
+            self.recording.scene_changed_now(self._scene(info))
             self.recording.status_event("source_opened", self.seq, source=info.name)
+        elif record_to is not None:
+            self.recording.start_now(Path(record_to), self._scene(info), self._tap)
 
     def _fill_tracks(self) -> None:
         """Live: empty curves that grow. Replay: the recorded ones, whole."""
@@ -276,19 +291,18 @@ class Pipeline:
                 Faulted(RequestError("There is nothing to record yet.", "Open a source first (Ctrl+O)."))
             )
         elif info.kind == "session":
-            self._say(
-                Faulted(RequestError("A replay is not recorded again.", "Open a video or a live source."))
-            )
+            self._say(Faulted(_no_record_of_a_record()))
         else:
             self.recording.start(Path(directory), self._scene(info), self._tap)
 
-    def _tap(self, recorder: Recorder) -> None:
-        self._intake.tap = RecordingTap(recorder, self._jpeg_quality)
+    def _tap(self, recorder: Recorder | None) -> None:
+        self._intake.tap = None if recorder is None else RecordingTap(recorder, self._jpeg_quality)
 
     def stop_recording(self, reason: str = "operator") -> None:
         """End and fold the session. Returns at once; RecordingStopped follows."""
+        self._record_to = None
         self._intake.tap = None
-        self.recording.stop(reason)
+        self.recording.stop(reason, self._tap)
 
     def recover(self, journal: str) -> None:
         """Make a session of what a crash left behind. Recovered follows."""
@@ -363,7 +377,15 @@ class Pipeline:
 
     def shutdown(self, deadline_s: float = 10.0) -> None:
         """Close the source, end the journal and fold it, stop the engine. In this order, so that nothing is lost."""
+        self._is_over = True  # nothing that still waits for a checkpoint begins now
         self.close_source()
         self.stop_recording("operator")
         self._worker.stop()
         self._checkpoints.stop(deadline_s)
+
+
+def _no_record_of_a_record() -> RequestError:
+    return RequestError(
+        "A replay is not recorded again.",
+        "Open a video or a live source; to compare with a checkpoint: main.py replay SESSION --recompute.",
+    )

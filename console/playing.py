@@ -1,10 +1,13 @@
 """The source controller: opens one source at a time, plays it, and says what becomes of it.
 
-Owns the source thread. Its callbacks come from that thread; `on_open` comes before the first frame. Knows no Qt.
+Owns the source thread. Its callbacks come from that thread; `on_open` comes before the first frame. A thread that had
+to be abandoned in a read says nothing any more: what it says belongs to a source that is closed. Knows no Qt.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable
 
 from console.intake import Intake
@@ -17,6 +20,8 @@ from sessions.source_thread import SourceThread
 from sessions.sources.base import Pace
 from sessions.sources.registry import open_source
 from sessions.sources.session_file import SessionFile
+
+log = logging.getLogger(__name__)
 
 
 class Playing:
@@ -39,7 +44,9 @@ class Playing:
         self._on_fault = on_fault
         self._thread: SourceThread | None = None
         self._file: SessionFile | None = None
-        self._uri = ""
+        self._switching = (
+            threading.RLock()
+        )  # opening and closing come from the window's thread and from the worker
 
     @property
     def session(self) -> SessionReader | None:
@@ -50,31 +57,42 @@ class Playing:
     def session_path(self) -> str:
         return str(self._file.path) if self._file is not None else ""
 
+    @property
+    def is_alive(self) -> bool:
+        """Is there a source whose thread still runs? At its end a file waits to be sought."""
+        thread = self._thread
+        return thread is not None and thread.is_alive
+
     def open(self, uri: str, *, every_frame: bool, speed: float | None) -> None:
         """Close what was open, then open this. Returns at once; SourceOpened or SourceFailed follows."""
-        self.close()
-        self._uri = uri
-        self._intake.every_frame = every_frame
-        try:
-            source = open_source(uri)
-        except ConsoleError as error:
-            self._say(SourceFailed(uri, error))
-            return
-        self._file = source if isinstance(source, SessionFile) else None
-        self._thread = SourceThread(
-            source,
-            deliver=self._intake.deliver,
-            on_open=self._opened,
-            on_end=self._ended,
-            on_fault=self._failed,
-            on_transport=self._transport_changed,
-            clock=self._clock,
-            pace=Pace.LOSSLESS if every_frame else Pace.LIVE,
-            speed=speed,
-        )
-        self._thread.start()
+        with self._switching:
+            self._close()
+            self._intake.every_frame = every_frame
+            try:
+                source = open_source(uri)
+            except ConsoleError as error:
+                self._say(SourceFailed(uri, error))
+                return
+            self._file = source if isinstance(source, SessionFile) else None
+            thread = SourceThread(
+                source,
+                deliver=self._intake.deliver,
+                on_open=lambda info: self._opened(thread, info),
+                on_end=lambda: self._ended(thread),
+                on_fault=lambda error: self._failed(thread, uri, error),
+                on_transport=self._transport_changed,
+                clock=self._clock,
+                pace=Pace.LOSSLESS if every_frame else Pace.LIVE,
+                speed=speed,
+            )
+            self._thread = thread
+            thread.start()
 
     def close(self) -> None:
+        with self._switching:
+            self._close()
+
+    def _close(self) -> None:
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -123,20 +141,25 @@ class Playing:
 
     # --- on the source thread -----------------------------------------------------------------------------------------
 
-    def _opened(self, info: SourceInfo) -> None:
-        assert self._thread is not None
-        self._intake.begin(info, self._thread.cancel)
+    def _opened(self, thread: SourceThread, info: SourceInfo) -> None:
+        if thread is not self._thread:
+            return  # closed while it opened; the thread ends by itself
+        self._intake.begin(info, thread.cancel)
         self.info = info
         self._on_open(info)
         self._say(SourceOpened(info))
 
-    def _ended(self) -> None:
-        if self.info is not None:
-            self._say(SourceEnded(self.info))
+    def _ended(self, thread: SourceThread) -> None:
+        info = self.info
+        if info is not None and thread is self._thread:
+            self._say(SourceEnded(info))
 
-    def _failed(self, error: ConsoleError) -> None:
+    def _failed(self, thread: SourceThread, uri: str, error: ConsoleError) -> None:
+        if thread is not self._thread:
+            log.info("after it was closed, %s said: %s", uri, error.what)
+            return
         self._on_fault(error)
-        self._say(SourceFailed(self._uri, error))
+        self._say(SourceFailed(uri, error))
 
     def _transport_changed(self, is_playing: bool, speed: float | None, pace: Pace) -> None:
         self._say(TransportChanged(is_playing, speed or 0.0, pace is Pace.LOSSLESS))

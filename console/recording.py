@@ -34,6 +34,8 @@ from sessions import events, fold, header
 from sessions.header import CameraStream
 from sessions.recorder import FrameRow, Recorder, RecorderSettings, RecorderStatus
 
+OnRecorder = Callable[[Recorder | None], None]  # hears who takes the frames from now on; None: nobody
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -57,6 +59,7 @@ class Recording:
         self._config = config
         self._operator = config.person.name
         self._lock = threading.Lock()
+        self._life = threading.Lock()  # held while a recorder begins or is taken away, never while it folds
         self._recorder: Recorder | None = None
         self._events: list[Event] = []
         self._open_override: Event | None = None
@@ -83,12 +86,16 @@ class Recording:
 
     # --- life of a journal ----------------------------------------------------------------------------------------
 
-    def start(self, directory: Path, scene: Scene, on_ready: Callable[[Recorder], None]) -> None:
+    def start(self, directory: Path, scene: Scene, on_ready: OnRecorder) -> None:
         """Open a journal on the worker; `on_ready` hands the recorder to the intake before anything is confirmed."""
         self._worker.submit(self.start_now, directory, scene, on_ready)
 
-    def start_now(self, directory: Path, scene: Scene, on_ready: Callable[[Recorder], None]) -> None:
+    def start_now(self, directory: Path, scene: Scene, on_ready: OnRecorder) -> None:
         """The same on the caller's thread: for a source thread that must not lose its first frame."""
+        with self._life:
+            self._start(directory, scene, on_ready)
+
+    def _start(self, directory: Path, scene: Scene, on_ready: OnRecorder) -> None:
         if self._recorder is not None:
             return
         try:
@@ -119,36 +126,52 @@ class Recording:
         """The source or the checkpoint changed during a recording: go on in a new part, `then` with the rest."""
         self._worker.submit(self._reconfigure, scene, then)
 
+    def scene_changed_now(self, scene: Scene) -> None:
+        """The same on the caller's thread: for a source thread whose next frame is of the new scene."""
+        self._reconfigure(scene, None)
+
     def _reconfigure(self, scene: Scene, then: Callable[[], None] | None) -> None:
         recorder = self._recorder
-        if recorder is not None:
-            fresh = self._header(scene)
-            recorder.reconfigure(camera=fresh.camera, model=fresh.model)
-        if then is not None:
-            then()
-
-    def stop(self, reason: str = "operator") -> None:
-        """Close the journal and fold it, on the worker. RecordingStopped follows."""
-        self._worker.submit(self._stop, reason)
-
-    def _stop(self, reason: str) -> None:
-        recorder, self._recorder = self._recorder, None
-        if recorder is None:
-            return
         try:
-            journal = recorder.stop(reason)
+            if recorder is not None:
+                fresh = self._header(scene)
+                recorder.reconfigure(camera=fresh.camera, model=fresh.model)
+        finally:
+            if then is not None:
+                then()
+
+    def stop(self, reason: str, on_taken: OnRecorder) -> None:
+        """Close the journal and fold it, on the worker. RecordingStopped follows, if anything was being recorded.
+
+        on_taken    hears None when the recorder takes no more frames: a start that waited for the worker before this
+                    stop had handed it out
+        """
+        self._worker.submit(self._stop, reason, on_taken)
+
+    def _stop(self, reason: str, on_taken: OnRecorder) -> None:
+        with self._life:
+            recorder, self._recorder = self._recorder, None
+            if recorder is None:
+                return
+            on_taken(None)
+        session: Path | None = None
+        try:
+            recorder.stop(reason)
+            for part in recorder.parts:  # one that rolled over during a shutdown has found no worker any more
+                if part is recorder.parts[-1] or not fold.session_path(part).exists():
+                    session = self._fold(part)
         except ConsoleError as error:
             self._say(Faulted(error))
-            return
-        status = recorder.status()
-        summary: dict[str, JSON] = {
-            "frames": status.frames,
-            "steps": status.steps,
-            "events": status.events,
-            "gaps": status.gaps,
-            "bytes": status.bytes,
-        }
-        self._say(RecordingStopped(journal, self._fold(journal), summary))
+        finally:  # whoever waits for this notice must get it, whatever went wrong
+            status = recorder.status()
+            summary: dict[str, JSON] = {
+                "frames": status.frames,
+                "steps": status.steps,
+                "events": status.events,
+                "gaps": status.gaps,
+                "bytes": status.bytes,
+            }
+            self._say(RecordingStopped(status.journal, session, summary))
 
     def _fold(self, journal: Path) -> Path | None:
         """The sealed file of one finished part; None when it has to be tried again. The journal stays."""

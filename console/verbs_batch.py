@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from pathlib import Path
 
+from console import faults
+from console.config import Config
 from console.progress import Progress
-from console.verbs_common import (
-    cancel_on_signals,
-    load_config,
-    say,
-    say_json,
-    size_words,
-    wants_config_printed,
-)
-from jepa_core.clock import CancelToken
-from jepa_core.errors import Cancelled, CheckpointError, ConsoleError, RequestError
-from jepa_core.types import CheckpointInfo, LoadReport
+from console.verbs_common import cancel_on_signals, size_words, wants_json
+from console.verbs_headless import tell_result
+from console.verbs_output import plain, say, say_json
+from jepa_core.errors import CheckpointError, ConsoleError, NotASession, RequestError
+from jepa_core.types import JSON, CheckpointInfo, LoadReport
 
-FINDING = 1
-REFUSED = 3
+FINDING = faults.EXIT_FINDING
 
 
-def score(arguments: Namespace) -> int:
+def score(arguments: Namespace, config: Config) -> int:
     """Every frame through the model, into a sealed session file."""
     from console.headless import HeadlessRequest, run
 
-    config = load_config(arguments)
-    if wants_config_printed(arguments, config):
-        return 0
     request = HeadlessRequest(
         source=arguments.source,
         checkpoint=arguments.checkpoint,
@@ -36,39 +29,30 @@ def score(arguments: Namespace) -> int:
         checkpoint_config=getattr(arguments, "config", None),
     )
     cancel = cancel_on_signals()
-    result = run(config, request, Progress(), cancel)
-    if _wants_json(arguments):
-        say_json({"session": str(result.session), "is_complete": not cancel.is_cancelled, **result.summary})
-    else:
-        say(f"{result.session}")
-        counts = result.summary
-        say(f"{counts['frames']} frames, {counts['steps']} looks, {counts['gaps']} gaps")
-    if result.error is not None:
-        raise result.error
-    return 130 if cancel.is_cancelled else 0
+    return tell_result(run(config, request, Progress(), cancel), cancel, as_json=wants_json(arguments))
 
 
-def recompute(arguments: Namespace) -> int:
+def recompute(arguments: Namespace, config: Config) -> int:
     """The drift table: 0 reproduced, 1 differs."""
     from sessions.compare import REPRODUCED, recompute_file
 
+    cancel = cancel_on_signals()
     checkpoint = arguments.checkpoint or _recorded_checkpoint(arguments.session)
+    _use_threads(config)
     progress = Progress(as_lines=arguments.progress_lines)
     try:
         report = recompute_file(
             arguments.session,
             checkpoint,
             config=getattr(arguments, "config", None),
-            device=getattr(arguments, "device", "auto"),
-            dtype=getattr(arguments, "dtype", "auto"),
+            device=config.model.device,
+            dtype=config.model.dtype,
             progress=progress.show,
-            cancel=cancel_on_signals(),
+            cancel=cancel,
         )
-    except Cancelled:
-        return 130
     finally:
         progress.end()
-    if _wants_json(arguments):
+    if wants_json(arguments):
         say_json(report.to_json())
     else:
         say(f"{report.verdict}: largest difference of a token error {report.max_difference:.3g}")
@@ -84,6 +68,13 @@ def recompute(arguments: Namespace) -> int:
                 f"{row['name']!s:<32}{row['steps']!s:>8}{'' if largest is None else format(largest, '.3g'):>22}"
             )
     return 0 if report.verdict == REPRODUCED else FINDING
+
+
+def _use_threads(config: Config) -> None:
+    """As the engine does when it loads."""
+    from jepa_core.engine import use_threads
+
+    use_threads(config.engine_options())
 
 
 def _recorded_checkpoint(session: str) -> str:
@@ -102,15 +93,13 @@ def _recorded_checkpoint(session: str) -> str:
     return recorded.path
 
 
-def checkpoint(arguments: Namespace) -> int:
+def checkpoint(arguments: Namespace, config: Config) -> int:
     """The load report; a refused file exits 3 with the same report."""
+    cancel = cancel_on_signals()
     from jepa_core.checkpoint import examine
 
-    config = load_config(arguments)
-    if wants_config_printed(arguments, config):
-        return 0
+    as_json = wants_json(arguments)
     progress = Progress()
-    info: CheckpointInfo | None = None
     try:
         info, report = examine(
             arguments.checkpoint,
@@ -119,30 +108,27 @@ def checkpoint(arguments: Namespace) -> int:
             dtype=config.model.dtype,
             clip_frames=config.model.clip_frames,
             progress=progress.show,
-            cancel=cancel_on_signals(),
+            cancel=cancel,
         )
     except CheckpointError as error:
         progress.end()
-        if _wants_json(arguments):
-            fields = _report_fields(error.report) if error.report is not None else {}
-            say_json({"error": error.code, "what": error.what, "hint": error.hint, "report": fields})
-            return REFUSED
-        if error.report is not None:
-            _say_report(None, error.report)
-        raise
-    except Cancelled:
-        return 130
+        found = error.report
+        if found is not None and found.family and not as_json:
+            _say_report(None, found)
+        return faults.refuse(
+            error, as_json=as_json, facts={"report": plain(found) if found is not None else {}}
+        )
     finally:
         progress.end()
-    if _wants_json(arguments):
-        say_json({"checkpoint": _info_fields(info), "report": _report_fields(report)})
+    if as_json:
+        say_json({"checkpoint": plain(info), "report": plain(report)})
     else:
         _say_report(info, report)
     return 0
 
 
 def _say_report(info: CheckpointInfo | None, report: LoadReport) -> None:
-    rows = [("file", report.path), ("system", report.family or "unknown"), ("variant", report.variant)]
+    rows = [("file", report.path), ("system", report.family), ("variant", report.variant)]
     if report.sha256:
         rows.append(("sha256", report.sha256))
     rows.append(("size", size_words(report.file_bytes)))
@@ -172,74 +158,63 @@ def _say_report(info: CheckpointInfo | None, report: LoadReport) -> None:
         say(f"{label:<18}{text}")
 
 
-def _info_fields(info: CheckpointInfo) -> dict[str, object]:
-    return {name: _plain(getattr(info, name)) for name in info.__slots__}
-
-
-def _report_fields(report: LoadReport) -> dict[str, object]:
-    return {name: _plain(getattr(report, name)) for name in report.__slots__}
-
-
-def _plain(value: object) -> object:
-    """As JSON can say it."""
-    if isinstance(value, frozenset):
-        return sorted(value)
-    if hasattr(value, "__slots__") and not isinstance(value, str | int | float | tuple | list | dict):
-        return {name: _plain(getattr(value, name)) for name in value.__slots__}
-    return value
-
-
-def verify(arguments: Namespace) -> int:
+def verify(arguments: Namespace, config: Config) -> int:
     """One verdict per session: any valid is 0, damaged and altered 1, unreadable 3; of several, the highest."""
-    from sessions.verify import UNREADABLE, verify_in_child
+    from sessions.verify import UNREADABLE, Verdict, verify_in_child
 
-    status = 0
-    verdicts = []
+    cancel = cancel_on_signals()
+    verdicts: list[Verdict] = []
     progress = Progress()
     for path in arguments.sessions:
-        verdict = verify_in_child(path, progress=lambda fraction: progress.show(fraction, "verifying"))
-        progress.end()
-        verdicts.append(verdict.to_json())
-        status = max(status, 0 if verdict.is_valid else REFUSED if verdict.kind == UNREADABLE else FINDING)
-        if not _wants_json(arguments):
+        try:
+            verdict = verify_in_child(
+                path, progress=lambda fraction: progress.show(fraction, "verifying"), cancel=cancel
+            )
+        finally:
+            progress.end()
+        verdicts.append(verdict)
+        if not wants_json(arguments):
             say(f"{path}: {verdict.kind}")
-            if verdict.text:
-                say(f"  {verdict.text}")
-            for line in (*verdict.damage, *verdict.notes):
-                say(f"  {line}")
-    if _wants_json(arguments):
-        say_json({"sessions": verdicts})
-    return status
+            for line in dict.fromkeys((verdict.text, *verdict.damage, *verdict.notes)):
+                if line:
+                    say(f"  {line}")
+    if wants_json(arguments):
+        say_json({"sessions": [verdict.to_json() for verdict in verdicts]})
+    unreadable = [verdict for verdict in verdicts if verdict.kind == UNREADABLE]
+    if unreadable:
+        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
+        first = NotASession(unreadable[0].text + more, "Choose .h5 or .wmj files that this console wrote.")
+        return faults.refuse(first)
+    return 0 if all(verdict.is_valid for verdict in verdicts) else FINDING
 
 
-def recover(arguments: Namespace) -> int:
+def recover(arguments: Namespace, config: Config) -> int:
     """Fold what a crash left behind; each journal on its own, so one bad one does not keep the others."""
     from sessions.fold import recover as recover_journal
 
-    cancel: CancelToken = cancel_on_signals()
-    done, failed = [], []
+    cancel = cancel_on_signals()
+    done: list[JSON] = []
+    failed: list[ConsoleError] = []
     progress = Progress()
     for journal in arguments.journals:
         try:
             session = recover_journal(
                 Path(journal), progress=lambda fraction: progress.show(fraction, "recovering"), cancel=cancel
             )
-            done.append({"journal": str(journal), "session": str(session)})
         except ConsoleError as error:
-            failed.append({"journal": str(journal), "what": error.what, "hint": error.hint})
-        except Cancelled:
-            return 130
+            failed.append(error)
+        else:
+            done.append({"journal": str(journal), "session": str(session)})
+            if not wants_json(arguments):
+                say(f"{session}")
         finally:
             progress.end()
-    if _wants_json(arguments):
-        say_json({"recovered": done, "failed": failed})
-        return REFUSED if failed else 0
-    for item in done:
-        say(item["session"])
+    refused: list[JSON] = [{"what": problem.what, "hint": problem.hint} for problem in failed]
+    facts: dict[str, JSON] = {"recovered": done, "failed": refused}
     if failed:
-        raise RequestError(failed[0]["what"], failed[0]["hint"])
+        for problem in failed[1:]:
+            sys.stderr.write(f"{problem.what}\n")
+        return faults.refuse(failed[0], as_json=wants_json(arguments), facts=facts)
+    if wants_json(arguments):
+        say_json(facts)
     return 0
-
-
-def _wants_json(arguments: Namespace) -> bool:
-    return bool(getattr(arguments, "json", False))

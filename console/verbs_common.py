@@ -1,21 +1,33 @@
-"""What the verbs share: settings from the command line, the demo's files, output."""
+"""What the verbs share: the frame they run in, settings from the command line, the demo's files, output."""
 
 from __future__ import annotations
 
-import json
+import importlib
+import logging
+import os
 import signal
 import sys
+import threading
+import time
 from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from console import config as settings
+from console import faults, logs
 from console.config import Config
+from console.verbs_output import print_any_name, say, say_json
 from jepa_core.clock import CancelToken
+from jepa_core.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 DEMO_WORLD = "world:cell?seed=7"
 DEMO_CHECKPOINT = ASSETS / "demo" / "cell.pt"
+AGAIN_S = 0.5  # a second Ctrl+C is one that comes later than this; `timeout` sends the first one twice
 
 # command line name → setting
 _SETTINGS = {
@@ -31,41 +43,57 @@ _SETTINGS = {
     "zoom": "look.zoom",
 }
 
+Verb = Callable[[Namespace, Config], int]
+
+
+def run_verb(arguments: Namespace, target: str) -> int:
+    """Run "module:function" with its settings and a log. Its errors become sentences; what it returns is the exit code."""
+    as_json = wants_json(arguments)
+    print_any_name()
+
+    def work() -> int:
+        config = load_config(arguments)
+        if getattr(arguments, "print_config", False):
+            _print_config(config, as_json)
+            return faults.EXIT_OK
+        running = logs.setup(config.log)
+        try:
+            with _threads_die_in_the_log():
+                return faults.guarded(
+                    lambda: _found(target)(arguments, config), as_json=as_json, log_file=running.path
+                )
+        finally:
+            running.close()
+
+    return faults.guarded(work, as_json=as_json)
+
 
 def load_config(arguments: Namespace) -> Config:
     """The three layers, with this command line on top. Raises ConfigError."""
     given = {key: getattr(arguments, name, None) for name, key in _SETTINGS.items()}
-    return settings.load(given, user_file=getattr(arguments, "settings", None))
+    own: Path | None = getattr(arguments, "settings", None)
+    if own is not None and not own.is_file():
+        raise ConfigError(f"--settings {own}: there is no such file.", "Check the path.")
+    return settings.load(given, user_file=own)
 
 
-def wants_config_printed(arguments: Namespace, config: Config) -> bool:
-    """Print it if asked; the verb then ends."""
-    if not getattr(arguments, "print_config", False):
-        return False
-    say(settings.print_config(config))
-    return True
-
-
-def say(text: str) -> None:
-    """A line for a person, on stdout."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
-def say_json(data: dict[str, Any]) -> None:
-    """The one machine-readable object of a verb."""
-    sys.stdout.write(json.dumps(data, allow_nan=False, default=str) + "\n")
-    sys.stdout.flush()
+def wants_json(arguments: Namespace) -> bool:
+    return bool(getattr(arguments, "json", False))
 
 
 def cancel_on_signals() -> CancelToken:
-    """Ctrl+C and SIGTERM ask the work to end in good order; a second Ctrl+C ends it at once."""
+    """Ctrl+C and SIGTERM ask the work to end in good order; a second one ends it at once."""
     cancel = CancelToken()
+    first_s = 0.0
 
     def ask(number: int, _: object) -> None:
-        if cancel.is_cancelled:
+        nonlocal first_s
+        if not cancel.is_cancelled:
+            first_s = time.monotonic()
+            cancel.cancel()
+        elif time.monotonic() - first_s > AGAIN_S:
             signal.signal(number, signal.SIG_DFL)
-        cancel.cancel()
+            os.kill(os.getpid(), number)
 
     signal.signal(signal.SIGINT, ask)
     signal.signal(signal.SIGTERM, ask)
@@ -80,3 +108,40 @@ def size_words(n_bytes: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     raise AssertionError("unreachable")
+
+
+def _found(target: str) -> Verb:
+    module, function = target.split(":")
+    verb: Verb = getattr(importlib.import_module(module), function)
+    return verb
+
+
+def _print_config(config: Config, as_json: bool) -> None:
+    if not as_json:
+        say(settings.print_config(config))
+        return
+    values = {
+        f"{section}.{name}": value
+        for section, part in config.as_dict().items()
+        for name, value in part.items()
+    }
+    say_json({key: {"value": value, "origin": config.origin(key)} for key, value in values.items()})
+
+
+@contextmanager
+def _threads_die_in_the_log() -> Iterator[None]:
+    """What a thread or a finaliser dies of goes to the log, not as a traceback to the terminal."""
+    before = threading.excepthook, sys.unraisablehook
+
+    def in_thread(what: threading.ExceptHookArgs) -> None:
+        name = what.thread.name if what.thread is not None else "?"
+        log.critical("uncaught in thread %s", name, exc_info=what.exc_value)
+
+    def in_finaliser(what: Any) -> None:
+        log.error("unraisable in %r", what.object, exc_info=what.exc_value)
+
+    threading.excepthook, sys.unraisablehook = in_thread, in_finaliser
+    try:
+        yield
+    finally:
+        threading.excepthook, sys.unraisablehook = before

@@ -6,6 +6,7 @@ An exception of a task is never lost: it becomes a fault that a person is told. 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec
@@ -23,18 +24,22 @@ class Worker:
     def __init__(self, on_fault: Callable[[ConsoleError], None]) -> None:
         self._on_fault = on_fault
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pipeline-worker")
+        self._lock = threading.Lock()  # between looking whether it is over and handing in
         self._is_stopped = False
 
     def submit(self, task: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Do this when what was asked before is done. After `stop` nothing more is taken on."""
-        if self._is_stopped:
-            log.debug("after the end: %s is not done", task)
-            return
-        self._pool.submit(task, *args, **kwargs).add_done_callback(self._done)
+        with self._lock:
+            if self._is_stopped:
+                log.info("after the end: %s is not done", task)
+                return
+            done = self._pool.submit(task, *args, **kwargs)
+        done.add_done_callback(self._done)
 
     def stop(self) -> None:
         """Finish what was asked for, then end the thread."""
-        self._is_stopped = True
+        with self._lock:
+            self._is_stopped = True
         self._pool.shutdown(wait=True)
 
     def _done(self, future: Future[object]) -> None:

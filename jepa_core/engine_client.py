@@ -234,9 +234,8 @@ class EngineClient(ABC):
         elif isinstance(message, Loaded | Refused | LoadCancelled):
             self._answered(message)
         elif isinstance(message, Said):
-            logging.getLogger(message.logger).log(
-                message.level, "%s", message.text, extra={"detail": message.trace}
-            )
+            speaker = logging.getLogger(message.logger)
+            speaker.log(message.level, "%s", message.text, extra={"detail": message.trace})
         elif isinstance(message, LoadProgress):
             with self._changed:
                 is_news = self._state is State.LOADING and self._loads_open == 1

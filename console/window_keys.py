@@ -136,6 +136,8 @@ class KeyRouter(QObject):
         if not self.is_recording:
             self.recordPressed.emit()
             return
+        if self._is_stopping:
+            return  # a repeat that X did not mark as one: the hold goes on and its second does not begin anew
         self._is_stopping = True
         self._hold.start()
         self.stopHoldBegan.emit()
@@ -149,7 +151,9 @@ class KeyRouter(QObject):
             self._take_release()
             self._lifted = (int(key), event.timestamp(), self._now_ns())
             self._settle.start()
-        return is_override
+        return is_override or (
+            is_stop and key == Qt.Key.Key_R
+        )  # else its way through the widgets is seen as more
 
     def _is_repeat(self, event: QKeyEvent) -> bool:
         """Whether this press takes back the release before it: the same key, pressed in the same millisecond."""

@@ -223,3 +223,23 @@ def test_replay_takes_no_overrides(qtbot, tmp_path):
         QTest.keyClick(window, Qt.Key.Key_N)
 
         assert pipeline.events == []
+
+
+def test_a_repeat_that_was_not_marked_does_not_end_the_hold_that_stops_a_recording(qtbot, opened):
+    window, pipeline = opened
+    QTest.keyClick(window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: window.keys.is_recording)
+    window.keys._hold.setInterval(150)
+    held = Qt.KeyboardModifier.ControlModifier
+    began = []
+    window.keys.stopHoldBegan.connect(lambda: began.append(True))
+
+    QTest.keyPress(window, Qt.Key.Key_R, held)
+    for t_ms in (100, 140):
+        for kind in (QEvent.Type.KeyRelease, QEvent.Type.KeyPress):
+            event = QKeyEvent(kind, Qt.Key.Key_R, held, "", False)
+            event.setTimestamp(t_ms)
+            QApplication.sendEvent(window.panels["picture"], event)  # goes up from widget to widget
+
+    qtbot.waitUntil(lambda: bool(pipeline.asked("stop_recording")))
+    assert began == [True]

@@ -154,6 +154,9 @@ class Models(QObject):
 
     def _source_changed(self, _notice: object) -> None:
         """A session brings the checkpoint it was recorded with: its predictions need no other."""
+        self._layers.set_can_choose(
+            not self._desk.pipeline.is_replay, self.tr("A recording shows the masks that it was made with.")
+        )
         if self._desk.state.checkpoint is not None or self._is_loading or self._error is not None:
             return
         recorded = self._desk.pipeline.recorded_checkpoint

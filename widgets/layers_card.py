@@ -29,6 +29,7 @@ class LayersCard(QWidget):
         self._rule = MaskRule()
         self._steps_in_clip = 0
         self._tubelet = 0
+        self._why_not = ""
         self._boxes: dict[str, QCheckBox] = {}
         layers = Card()
         for name, words, key in LAYERS:
@@ -144,6 +145,15 @@ class LayersCard(QWidget):
         self._region_words.setText(self._region_sentence(rule.region))
         self._told.setText(self._sentence())
 
+    def set_can_choose(self, can_choose: bool, why_not: str = "") -> None:
+        """Whether masks can be chosen now; a recording shows those that it was made with."""
+        self._why_not = "" if can_choose else why_not
+        for widget in (*self._rules.values(), self._predict, self._generator, self._seed, self._draw):
+            widget.setEnabled(can_choose)
+        if not can_choose:
+            self._draw.setChecked(False)
+        self._told.setText(self._sentence())
+
     def show_region_drawn(self, region: Box) -> None:
         """The person drew a rectangle: it becomes the rule."""
         self._draw.setChecked(False)
@@ -160,6 +170,8 @@ class LayersCard(QWidget):
 
     def _sentence(self) -> str:
         """The rule in a sentence, with what follows from it."""
+        if self._why_not:
+            return self._why_not
         if self._rule.kind == "future":
             if not self._tubelet:
                 return self.tr("The first time steps are shown, the newest are predicted.")

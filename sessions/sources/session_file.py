@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 GAP_GREY = 96  # sRGB: darker than the middle, so that a gap is not taken for a washed-out picture
 
+LOOK_BACK = 600  # rows: a look that is older was of another scene
+
 _CORRUPT = 1  # bit of `flags`, session-format 4.3
 
 
@@ -69,6 +71,7 @@ class SessionFile:
         self._frames = frames
         self._grey: NDArray[np.uint8] | None = None
         self._next = 0
+        self._is_sought = False
         self._closing = threading.Event()
         self._using = threading.Lock()  # a reader must not be closed in the middle of a row
 
@@ -128,7 +131,7 @@ class SessionFile:
                 t_ns=int(frames.frame_t_ns[row]),
                 error_ns=int(frames.frame_error_ns[row]),
                 seq=int(frames.frame_seq[row]),
-                inspections=tuple(frames.inspection(int(step)) for step in frames.steps_for_row(row)),
+                inspections=tuple(frames.inspection(step) for step in self._steps_to_show(frames, row)),
                 encoded=encoded,
                 is_gap=encoded is None,
                 is_corrupt=bool(int(frames.frame_flags[row]) & _CORRUPT),
@@ -139,6 +142,18 @@ class SessionFile:
         if not 0 <= index < rows:
             raise NotSeekable(f"{self.path.name} has no recorded frame {index}.", f"It has 0 to {rows - 1}.")
         self._next = index
+        self._is_sought = True
+
+    def _steps_to_show(self, frames: RecordedFrames, row: int) -> list[int]:
+        """The looks that end at this row. After a seek also the last one before it, which was on the screen then."""
+        steps = [int(step) for step in frames.steps_for_row(row)]
+        is_sought, self._is_sought = self._is_sought, False
+        if steps or not is_sought:
+            return steps
+        for earlier in range(row - 1, max(-1, row - 1 - LOOK_BACK), -1):
+            if found := [int(step) for step in frames.steps_for_row(earlier)]:
+                return found[-1:]
+        return []
 
     def close(self) -> None:
         """May come from another thread: it waits for the row that is being read, which is never long."""

@@ -150,3 +150,14 @@ def test_another_choice_of_masks_puts_the_refusal_of_the_last_one_away(qtbot, op
     window.panels["layers"].maskRuleChanged.emit(MaskRule("multiblock"))
 
     assert window.desk.banner.codes() == ()
+
+
+def test_masks_of_a_recording_are_not_chosen_again(qtbot, opened):
+    window, pipeline = opened
+    watch(qtbot, window, pipeline, "session")
+    card = window.panels["layers"]
+    assert not any(radio.isEnabled() for radio in card._rules.values())
+    assert "recording" in card._told.text()
+
+    watch(qtbot, window, pipeline, "video")
+    assert all(radio.isEnabled() for radio in card._rules.values())

@@ -69,6 +69,18 @@ def test_looks_come_with_the_frame_they_end_at(tmp_path: Path):
     assert [list(grab.inspections) for grab in grabs] == [[], [one], [], [], [two, three], []]
 
 
+def test_after_a_seek_the_look_that_was_on_the_screen_then_comes_too(tmp_path: Path):
+    one, two, three = object(), object(), object()
+    source = replay(SessionStandIn(frames=6, looks={1: [one], 4: [two, three]}), tmp_path)
+    found = []
+    for row in (0, 1, 3, 5):
+        source.seek(row)
+        grab = source.read(CancelToken())
+        assert grab is not None
+        found.append(list(grab.inspections))
+    assert found == [[], [one], [one], [three]]
+
+
 def test_info_says_it_is_a_session_and_what_was_recorded(tmp_path: Path):
     info = replay(SessionStandIn(frames=7), tmp_path).info
     assert (info.name, info.kind, info.frames) == ("session:recorded.h5", "session", 7)

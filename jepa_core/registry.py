@@ -17,6 +17,7 @@ FAMILIES: dict[str, str] = {
     "vjepa2_ac": "jepa_core.families.vjepa2_ac:VJepa2Ac",
     "vjepa21": "jepa_core.families.vjepa21:VJepa21",
     "lewm": "jepa_core.families.lewm:LeWorldModel",
+    "cjepa": "jepa_core.families.cjepa:CJepa",
 }
 
 DRILL_FAMILIES: dict[str, str] = {

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from jepa_core import hugging_face, hugging_face_ijepa, lewm_file, pickled_objects
+from jepa_core import cjepa_file, hugging_face, hugging_face_ijepa, lewm_file, pickled_objects
 from jepa_core.design import Config, Stored, WeightFile
 from jepa_core.errors import UnreadableCheckpoint, UnsafeFile
 
@@ -208,6 +208,8 @@ def _sort_flat(name: str, tensors: Mapping[str, Stored], config: Config) -> Weig
     """One flat dictionary: a Hugging Face model, a whole world model, or a bare encoder's state dict."""
     if lewm_file.is_lewm(tensors):
         return lewm_file.to_parts(name, tensors, config)
+    if cjepa_file.is_cjepa(tensors):
+        return cjepa_file.to_parts(name, tensors, config)
     if hugging_face.is_vjepa2(tensors):
         return hugging_face.to_official(name, tensors, config)
     if hugging_face_ijepa.is_ijepa(tensors, config):

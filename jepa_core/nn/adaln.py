@@ -42,7 +42,7 @@ class AdaLnPredictor(nn.Module):
     def forward(self, latents: Tensor, actions: Tensor) -> Tensor:
         """latents, actions (B, T, D), T ≤ history; positions count from the window's start → (B, T, out)"""
         T = latents.shape[1]
-        if T > self.spec.history:
+        if self.spec.history < T:
             raise ValueError(f"{T} frames, but the position table has {self.spec.history} rows")
         return self.transformer(latents + self.pos_embedding[:, :T], actions)
 

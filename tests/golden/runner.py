@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.golden import (
+    cjepa_cases,
     ijepa_cases,
     lewm_cases,
     preprocess_case,
@@ -64,6 +65,9 @@ KINDS: dict[str, Kind] = {  # folder prefix → how; the first that fits
     "vjepa21-": Kind(vjepa21_cases.official, vjepa21_cases.inputs_among, vjepa21_cases.tolerance_of),
     "vjepa2ac-": Kind(vjepa2ac_cases.official, vjepa2ac_cases.inputs_among, vjepa2ac_cases.tolerance_of),
     "vjepa2-": Kind(vjepa2_cases.official, vjepa2_cases.inputs_among, _masked_tolerance),
+    "cjepa-": Kind(
+        cjepa_cases.official, cjepa_cases.inputs_among, cjepa_cases.tolerance_of, cjepa_cases.relative_of
+    ),
     "lewm-": Kind(
         lewm_cases.official, lewm_cases.inputs_among, lewm_cases.tolerance_of, lewm_cases.relative_of
     ),
@@ -72,7 +76,6 @@ KINDS: dict[str, Kind] = {  # folder prefix → how; the first that fits
     ),
 }
 NOT_BUILT = (
-    "cjepa-",
     "ebjepa-",
     "jepawm-",
 )

@@ -22,6 +22,7 @@ from jepa_core.types import MaskRule, MaskSet, TokenLayout
 from jepa_core.weight_files import strip_prefixes
 from tests.helpers import ac_checkpoints as made_ac
 from tests.helpers import checkpoints as made
+from tests.helpers import cjepa_checkpoints as made_cjepa
 from tests.helpers import leveled_checkpoints as made_21
 from tests.helpers import lewm_checkpoints as made_lewm
 from tests.helpers import table_checkpoints as made_tables
@@ -34,6 +35,7 @@ CHECKPOINTS: dict[str, Callable[[Path], Path]] = {
     "vjepa2_ac": made_ac.write,
     "vjepa21": made_21.write,
     "lewm": made_lewm.write,
+    "cjepa": made_cjepa.write,
 }
 
 

@@ -43,10 +43,12 @@ def run_window(
     if start.screenshot is not None and not environment.is_display_available():
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     environment.check_display()
-    app = _application()
+    if start.screenshot is not None:
+        start.screenshot.parent.mkdir(parents=True, exist_ok=True)
     import shiboken6
 
     from console.main_window import MainWindow
+    from console.qt_log import qt_speaks_to_the_log
     from console.settings import Settings
     from console.window_request import Begin
 
@@ -54,23 +56,24 @@ def run_window(
     config = changed(config, {key: value for key, value in look.items() if value is not None}, "command line")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     running_logs = logs.setup(config.log)
-    pipeline = (make_pipeline or _pipeline)(config)
-    window = MainWindow(pipeline, config, Settings())
-    if running_logs.fault is not None:
-        window.desk.fault(running_logs.fault)
-    if start.size is not None:
-        window.resize(*start.size)
-    if start.screenshot is not None:
-        start.screenshot.parent.mkdir(parents=True, exist_ok=True)
     result = _Result()
-    with _last_resort(window), _signals(window):
-        window.begin()
-        window.show()
-        begin = Begin(window, start, result.fail)
-        begin.go()
-        app.exec()
+    with qt_speaks_to_the_log():
+        app = _application()
+        pipeline = (make_pipeline or _pipeline)(config)
+        window = MainWindow(pipeline, config, Settings())
+        if running_logs.fault is not None:
+            window.desk.fault(running_logs.fault)
+        if start.size is not None:
+            window.resize(*start.size)
+        with _last_resort(window), _signals(window):
+            window.begin()
+            window.show()
+            begin = Begin(window, start, result.fail)
+            begin.go()
+            app.exec()
+        # Now, with Python still whole: event filters run while widgets are taken apart.
+        shiboken6.delete(window)
     running_logs.close()
-    shiboken6.delete(window)  # now, with Python still whole: event filters run while widgets are taken apart
     if result.error is not None:
         raise result.error
     return 0

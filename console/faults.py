@@ -106,7 +106,11 @@ def translate(error: BaseException) -> ConsoleError:
             f"{error.filename or 'A file'}: you have no right to do this.", "Choose another folder.", detail
         )
     if isinstance(error, OSError):
-        return ConsoleError(f"{error.filename or 'The system'}: {error.strerror or error}.", "", detail)
+        return ConsoleError(
+            f"{error.filename or 'The system'}: {error.strerror or error}.",
+            "Check the path, its rights and the disk.",
+            detail,
+        )
     return ConsoleError(
         f"An unexpected {type(error).__name__} happened.",
         LOG_HINT,
@@ -163,8 +167,8 @@ def refuse(error: ConsoleError, *, as_json: bool = False, facts: Mapping[str, JS
 
 
 def _with_log(error: ConsoleError, log_file: Path | None) -> ConsoleError:
-    """A hint that says where the details are, for an error that has none to give."""
-    if error.hint and error.hint != LOG_HINT:
+    """What nobody foresaw says where its details are."""
+    if error.hint != LOG_HINT:
         return error
     where = f"The details are in {log_file}; please report it." if log_file is not None else LOG_HINT
     return ConsoleError(error.what, where, error.detail)

@@ -179,6 +179,7 @@ class _Run:
         if not (recorded.masks.context.size and recorded.masks.targets[0].size):
             self._skipped["its tokens were not recorded"] += 1
             return
+        self._check_kind(recorded)
         try:
             prepared = [self._crop(seq) for seq in recorded.clip]
         except _NotThere as error:
@@ -190,6 +191,24 @@ class _Run:
             box=prepared[-1][1], step=recorded.step,
         )  # fmt: skip
         self._note(step, recorded, again)
+
+    def _check_kind(self, recorded: Inspection) -> None:
+        """Raise RequestError where this checkpoint could never answer for that look: other tokens, or no predictor."""
+        info = self._model.info
+        if "masked" not in info.abilities:
+            raise RequestError(
+                f"{info.family} {info.variant} predicts nothing that is masked; this session holds such predictions.",
+                "Name the checkpoint it was recorded with.",
+            )
+        length = len(recorded.clip)
+        grid = tuple(self._model.grid(length)) if length % info.input.tubelet == 0 else ()
+        if grid != recorded.layout.shape:
+            ours = "×".join(str(n) for n in grid) or "no whole number of"
+            theirs = "×".join(str(n) for n in recorded.layout.shape)
+            raise RequestError(
+                f"{info.family} {info.variant} makes {ours} tokens of {length} frames; this session was recorded with {theirs}.",
+                "Name the checkpoint it was recorded with, or one of the same size.",
+            )
 
     def report(self) -> DriftReport:
         if self._n_compared == 0:

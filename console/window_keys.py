@@ -67,6 +67,7 @@ class KeyRouter(QObject):
         self.take_digit: Callable[[int], bool] = _nobody  # True when an open question took it
         self._is_overriding = False
         self._is_stopping = False
+        self._is_spent = False  # Ctrl+R did what it does and is still down
         self._lifted: tuple[int, int, int] | None = (
             None  # key, X time and t_ns of a release that may be a repeat
         )
@@ -90,6 +91,7 @@ class KeyRouter(QObject):
             self._is_overriding = False
             self.overrideReleased.emit(self._now_ns())
         self._end_hold()
+        self._is_spent = False
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         kind = event.type()
@@ -133,11 +135,12 @@ class KeyRouter(QObject):
         return False
 
     def _record_pressed(self) -> None:
+        if self._is_stopping or self._is_spent:
+            return  # a repeat that X did not mark as one: nothing begins anew before the key was let go
         if not self.is_recording:
+            self._is_spent = True
             self.recordPressed.emit()
             return
-        if self._is_stopping:
-            return  # a repeat that X did not mark as one: the hold goes on and its second does not begin anew
         self._is_stopping = True
         self._hold.start()
         self.stopHoldBegan.emit()
@@ -146,7 +149,11 @@ class KeyRouter(QObject):
         """A release counts only when no repeat follows it at once: a loaded X server does not always mark repeats."""
         key = event.key()
         is_override = key == Qt.Key.Key_O and self._is_overriding
-        is_stop = self._is_stopping and key in (Qt.Key.Key_R, Qt.Key.Key_Control, Qt.Key.Key_Meta)
+        is_stop = (self._is_stopping or self._is_spent) and key in (
+            Qt.Key.Key_R,
+            Qt.Key.Key_Control,
+            Qt.Key.Key_Meta,
+        )
         if (is_override or is_stop) and not event.isAutoRepeat():
             self._take_release()
             self._lifted = (int(key), event.timestamp(), self._now_ns())
@@ -180,10 +187,11 @@ class KeyRouter(QObject):
                 self._is_overriding = False
                 self.overrideReleased.emit(lifted[2])
         else:
+            self._is_spent = False
             self._end_hold()
 
     def _held_long_enough(self) -> None:
-        self._is_stopping = False
+        self._is_stopping, self._is_spent = False, True
         self.stopHoldEnded.emit(True)
 
     def _end_hold(self) -> None:

@@ -83,10 +83,12 @@ class _Row(QFrame):
         text.setSpacing(0)
         text.addWidget(self._title)
         text.addWidget(self._detail)
-        self._detail.setVisible(bool(detail))
         self._layout = QHBoxLayout(self)
         self._layout.addWidget(self._icon)
         self._layout.addLayout(text, 1)
+        self._detail.setVisible(
+            bool(detail)
+        )  # not before it has a parent: that would open a window of its own
         self._layout.addWidget(self._button)
         follow(self, self._restyle)
 

@@ -32,7 +32,8 @@ class Toast(QFrame):
         self._icon = label()
         self._words = label(text, wrap=True)
         self._details = label(details, "small", wrap=True)
-        self._details.setVisible(bool(details))
+        if not details:
+            self._details.hide()  # never show() here: without a parent yet, that would open a window of its own
         self._close = QToolButton()
         self._close.setProperty("role", "flat")
         self._close.clicked.connect(lambda _checked=False: self.closed.emit(self))

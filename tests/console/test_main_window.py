@@ -64,6 +64,18 @@ def test_only_one_window_is_ever_shown(qtbot, tmp_path):
             watch(qtbot, window, pipeline)
             pipeline.load_checkpoint("/models/x.pt")
             qtbot.waitUntil(lambda: window.models.is_loading)
+            window.desk.say("Saved", "ok", "with details")
+            pipeline.fail(SourceLost("The camera does not answer.", "Plug it in."))
+            qtbot.waitUntil(lambda: bool(window.desk.banner.codes()))
+            pipeline.start_recording("/recordings")
+            qtbot.waitUntil(lambda: window.state.recording is not None)
+            window.records.near_miss()
+            window.records.stop()
+            qtbot.waitUntil(lambda: window.state.recording is None)
+            window.start.refresh()
+            assert (
+                QApplication.activeWindow() is window
+            )  # a window that comes and goes would take the keyboard
     finally:
         app.removeEventFilter(spy)
 

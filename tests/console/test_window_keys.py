@@ -243,3 +243,11 @@ def test_a_repeat_that_was_not_marked_does_not_end_the_hold_that_stops_a_recordi
 
     qtbot.waitUntil(lambda: bool(pipeline.asked("stop_recording")))
     assert began == [True]
+    qtbot.waitUntil(lambda: window.keys.can_record)
+    QTest.keyPress(window, Qt.Key.Key_R, held)  # still down, and again not marked
+    assert len(pipeline.asked("start_recording")) == 1
+
+    QTest.keyRelease(window, Qt.Key.Key_R, held)
+    qtbot.waitUntil(lambda: not window.keys._settle.isActive())
+    QTest.keyClick(window, Qt.Key.Key_R, held)
+    assert len(pipeline.asked("start_recording")) == 2

@@ -136,6 +136,8 @@ def height_for(widget: QWidget, width: int) -> int:
     for child in (widget, *widget.findChildren(QWidget)):
         child.ensurePolished()
     layout = widget.layout()
+    if layout is None:
+        return widget.sizeHint().height()
     _forget(layout)
     return layout.totalHeightForWidth(width) if layout.hasHeightForWidth() else layout.sizeHint().height()
 

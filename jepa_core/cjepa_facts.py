@@ -14,6 +14,7 @@ from typing import Any
 from jepa_core.asking import Sources
 from jepa_core.design import Choices, Stored, WeightFile
 from jepa_core.errors import ConfigDiffers, KeysDiffer
+from jepa_core.lewm_facts import PICTURE
 from jepa_core.nn.cls_vit import ClsVitSpec
 from jepa_core.nn.slot_decoder import DecoderSpec
 from jepa_core.nn.slot_predictor import SlotPredictorSpec
@@ -120,6 +121,7 @@ def read(file: WeightFile, choices: Choices) -> Reading:
         decoder = _decoder(facts, width)
         vit, slots = _backbone(facts), _slots(facts, width)
         size = _size(facts, decoder, vit.patch)
+        facts.assumed["picture"] = PICTURE
     frameskip = facts.find(*KEYS["frameskip"]) or facts.released(FRAMESKIP)
     if frameskip is not None:
         facts.assumed["frameskip"] = f"{frameskip[0]} ({frameskip[1]})"

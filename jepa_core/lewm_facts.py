@@ -28,6 +28,7 @@ SIZES = {  # builder's presets: width, layers, heads; MLP 4 x width
 PUBLISHED_HEAD = 64  # width of a predictor head in every published file: 16 heads, 1024 inside
 FRAMESKIP = 5  # environment steps in one action block, in every published setting
 RATE = 2.0  # latent steps per second
+PICTURE = "this console's centre crop of 224/256 of the short side; the published programs show the whole square frame"
 CLASSES = frozenset(  # last word of every `_target_` seen in the project's and the hub's configs
     ["LeWM", "JEPA", "vit_hf", "Predictor", "ARPredictor", "Embedder", "MLP", "BatchNorm1d"]
 )
@@ -68,6 +69,7 @@ def read(file: WeightFile, choices: Choices) -> Reading:
     facts.assumed["frameskip"] = (
         f"{FRAMESKIP} environment steps in one action block (published; no file says it)"
     )
+    facts.assumed["picture"] = PICTURE
     facts.assumed["layer norm eps"] = f"{VIT_EPS:g} in the ViT (the transformers library's; no file says it)"
     return Reading(
         vit=vit,

@@ -23,6 +23,7 @@ from jepa_core.errors import UnreadableCheckpoint, UnsafeFile
 
 PARTS = ("encoder", "target_encoder", "ema_encoder", "predictor")
 UNUSED = {"opt", "optimizer", "scaler", "epoch", "loss", "batch_size", "world_size", "lr", "itr", "step"}
+MAX_SHARING = 4  # times the file's size that its tensors may claim together: some share theirs by right
 PREFIXES = ("module.", "backbone.", "_orig_mod.")  # data-parallel, multi-mask and compile wrappers
 
 _DTYPES = {
@@ -134,7 +135,22 @@ def _open_torch(file: Path) -> Mapping[str, Any] | pickled_objects.PickledModel:
         raise UnreadableCheckpoint(
             f"{file.name} holds no dictionary of tensors.", "Choose a checkpoint file."
         )
+    _check_claims(content, file)
     return content
+
+
+def _check_claims(content: Mapping[str, Any], file: Path) -> None:
+    """A few bytes can be described as a tensor of any size, and named any number of times: refuse before it is copied."""
+    claimed, most = 0, MAX_SHARING * file.stat().st_size
+    layers: list[Any] = [content, *(value for value in content.values() if isinstance(value, Mapping))]
+    for tensor in (value for layer in layers for value in layer.values() if isinstance(value, Tensor)):
+        size = tensor.numel() * tensor.element_size()
+        claimed += size
+        if size > tensor.untyped_storage().nbytes() or claimed > most:
+            raise UnsafeFile(
+                f"{file.name} claims more numbers than it holds: its tensors lie over each other.",
+                "Get the checkpoint from its authors.",
+            )
 
 
 def _named_globals(file: Path) -> str:

@@ -48,11 +48,10 @@ class ClsVit(nn.Module):
     def with_keys(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens, and the keys of the last block's attention, (B, 1 + N, D) each, CLS first."""
         x = self._embedded(pictures)
-        keys = x
-        for block in self.blocks:
-            keys = block.attn.key(block.norm1(x)) if block is self.blocks[-1] else keys
+        for block in self.blocks[:-1]:
             x = block(x)
-        return self.norm(x), keys
+        last = self._last
+        return self.norm(last(x)), last.attn.key(last.norm1(x))
 
     def attention_of_cls(self, pictures: Tensor) -> Tensor:
         """How the CLS token of the last block weighs the patches, mean over heads: (B, N). A diagnostic only.
@@ -62,10 +61,16 @@ class ClsVit(nn.Module):
         x = self._embedded(pictures)
         for block in self.blocks[:-1]:
             x = block(x)
-        last = self.blocks[-1]
+        last = self._last
         query, key, _ = last.attn.split(last.norm1(x))
         weights = (query[:, :, :1] @ key.transpose(-1, -2) * last.attn.head_dim**-0.5).softmax(-1)
         return weights[:, :, 0, 1:].mean(1)
+
+    @property
+    def _last(self) -> ClsBlock:
+        block = self.blocks[-1]
+        assert isinstance(block, ClsBlock)
+        return block
 
     def _embedded(self, pictures: Tensor) -> Tensor:
         """Patches with CLS in front, at their places: (B, 1 + N, D). Nothing is masked, so the picture goes in whole."""

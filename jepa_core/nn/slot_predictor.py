@@ -77,7 +77,8 @@ class SlotPredictor(nn.Module):
         *first, last = self.transformer.layers
         for layer in first:
             x = layer(x)
-        return last[0].weights(x)
+        assert isinstance(last, FullLayer)
+        return last.attention.weights(x)
 
 
 class FullTransformer(nn.Module):
@@ -104,6 +105,12 @@ class FullLayer(nn.ModuleList):
             nn.Linear(spec.hidden, spec.width),
         )
         super().__init__([FusedAttention(spec.width, spec.heads), feed])
+
+    @property
+    def attention(self) -> FusedAttention:
+        half = self[0]
+        assert isinstance(half, FusedAttention)
+        return half
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self[0](x)

@@ -7,6 +7,7 @@ Law 2: what runs here gives the same numbers as the window, because it is the sa
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -35,16 +36,21 @@ from jepa_core.errors import (
     Cancelled,
     ConsoleError,
     DeviceError,
+    DiskFull,
     RequestError,
     SessionError,
     SourceError,
     SourceLost,
+    WriteFailed,
 )
 from jepa_core.types import JSON
 
 N = TypeVar("N")
 
+log = logging.getLogger(__name__)
+
 LOOK_AGAIN_S = 0.1  # at a cancel token, which wakes nobody
+ONLY_WARNED = ("disk_low", "disk_back")  # the record is whole as long as nothing else follows
 
 
 class Ear:
@@ -178,8 +184,13 @@ def _play(
             meanwhile=lambda: _show_position(pipeline, progress),
         )
         if isinstance(heard, SourceFailed | Faulted):
+            log.warning(
+                "%s", heard.error.what, extra={"code": heard.error.code, "detail": heard.error.detail}
+            )
+            if heard.error.code in ONLY_WARNED:
+                continue
             errors.append(heard.error)
-            if request.every_frame and isinstance(heard.error, SessionError):
+            if request.every_frame and isinstance(heard.error, DiskFull | WriteFailed):
                 break  # it is no longer recorded: no use in looking at the rest
         elif isinstance(heard, SourceEnded) or (heard is None and not pipeline.is_source_alive):
             break
@@ -207,13 +218,13 @@ def _finish(pipeline: Pipeline, ear: Ear, progress: Progress, errors: list[Conso
     pipeline.stop_recording("source_ended" if not errors else "error")
     stopped = ear.wait(RecordingStopped, cancel=CancelToken(), meanwhile=show)
     assert isinstance(stopped, RecordingStopped)
-    errors = errors + [fault.error for fault in ear.all(Faulted)]
+    late = [fault.error for fault in ear.all(Faulted)]
+    errors = errors + [error for error in late if error.code not in ONLY_WARNED]
     if stopped.session is None:
         last = errors[-1] if errors else SessionError("The session could not be written.")
-        raise SessionError(
-            last.what,
-            f"The journal is kept. {last.hint} Then: main.py recover {stopped.journal}".replace("  ", " "),
-            last.detail,
+        kind = DiskFull if isinstance(last, DiskFull) else SessionError
+        raise kind(
+            last.what, f"The journal is kept; with room: main.py recover {stopped.journal}", last.detail
         )
     return HeadlessResult(stopped.session, dict(stopped.summary), _in_one(errors) or _nothing_seen(stopped))
 

@@ -31,6 +31,7 @@ from console.notices import (
 from jepa_core.messages import EngineOptions
 from jepa_core.types import EventKind, Inspection, MaskRule
 from sessions.reader import open_session
+from tests.helpers.media import write_video
 from tests.helpers.real_pipeline import DEMO_CHECKPOINT, every_look, running_pipeline, wait_for
 
 CELL = str(DEMO_CHECKPOINT)
@@ -218,3 +219,136 @@ def wait_until_more_looks(ear: object, looks: list[Inspection], count: int) -> N
             return
         tick.wait(0.05)
     pytest.fail(f"{len(looks)} looks, waited for {count}")
+
+
+# --- races and lost errors ---------------------------------------------------------------------------------------------
+
+
+def test_a_recording_that_is_stopped_before_it_began_leaves_no_tap_behind(tmp_path: Path) -> None:
+    """Start and stop in one breath: the start waits for the worker, and must not hand its recorder out afterwards."""
+    with running_pipeline(tmp_path) as (pipeline, ear):
+        pipeline.open_source("world:cell?width=320&height=240")
+        wait_for(ear, SourceOpened)
+        pipeline.start_recording(str(tmp_path / "out"))
+        pipeline.stop_recording()
+        wait_for(ear, RecordingStarted)
+        stopped = wait_for(ear, RecordingStopped, seconds=60)
+        before = pipeline._intake.tap
+
+    assert before is None, "frames would be encoded for a recorder that has ended"
+    assert stopped.session is not None
+    assert not pipeline.is_recording
+
+
+def test_a_recording_that_cannot_begin_leaves_nothing_behind_and_the_next_one_works(tmp_path: Path) -> None:
+    blocker = tmp_path / "file"
+    blocker.write_text("in the way", encoding="utf-8")
+    with running_pipeline(tmp_path) as (pipeline, ear):
+        pipeline.open_source("world:cell?width=320&height=240", record_to=str(blocker / "out"))
+        refused = wait_for(ear, Faulted)
+        assert pipeline._intake.tap is None
+        pipeline.start_recording(str(tmp_path / "out"))
+        wait_for(ear, RecordingStarted)
+        pipeline.stop_recording()
+        stopped = wait_for(ear, RecordingStopped, seconds=60)
+
+    assert refused.error.code == "write_failed"
+    assert stopped.session is not None
+
+
+def test_another_source_calls_off_what_waited_for_the_checkpoint(tmp_path: Path) -> None:
+    """A source that waits for its checkpoint must not take the place of one that a person opened meanwhile."""
+    with running_pipeline(tmp_path) as (pipeline, ear):
+        pipeline.watch("world:cell?frames=5&width=320&height=240", CELL, every_frame=True)
+        pipeline.open_source("world:cell?frames=9&width=320&height=240")
+        opened = wait_for(ear, SourceOpened)
+        wait_for(ear, CheckpointLoaded)
+        pipeline._worker.submit(lambda: None)
+        later = ear.all(SourceOpened)
+
+    assert opened.info.frames == 9
+    assert later == []
+
+
+def test_two_sources_in_a_row_leave_only_the_second(tmp_path: Path) -> None:
+    with running_pipeline(tmp_path) as (pipeline, ear):
+        for frames in (5, 6, 7):
+            pipeline.open_source(f"world:cell?frames={frames}&width=320&height=240", speed=None)
+        ended = wait_for(ear, SourceEnded)
+        assert pipeline.source_info is not None
+        name = pipeline.source_info.frames
+        failures = ear.all(SourceFailed)
+
+    while ended.info.frames != 7:  # the earlier ones may have come to their own end before
+        ended = wait_for(ear, SourceEnded)
+    assert name == 7
+    assert failures == []
+
+
+def test_a_shutdown_while_a_checkpoint_loads_opens_nothing_afterwards(tmp_path: Path) -> None:
+    with running_pipeline(tmp_path) as (pipeline, ear):
+        pipeline.watch(
+            "world:cell?width=320&height=240", CELL, every_frame=True, record_to=str(tmp_path / "out")
+        )
+        pipeline.shutdown()
+
+        assert ear.all(SourceOpened) == []
+        assert not pipeline.is_recording
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_source_that_breaks_during_a_recording_is_in_the_record(tmp_path: Path) -> None:
+    cut = write_video(tmp_path / "whole.mp4", frames=60, container_options={"movflags": "faststart"})
+    content = cut.read_bytes()
+    cut.write_bytes(content[: len(content) * 6 // 10])
+    with running_pipeline(tmp_path) as (pipeline, ear):
+        pipeline.open_source(str(cut), speed=None, record_to=str(tmp_path / "out"))
+        failed = wait_for(ear, SourceFailed)
+        wait_for(ear, SourceEnded)
+        pipeline.stop_recording()
+        stopped = wait_for(ear, RecordingStopped, seconds=60)
+
+    faults = [event for event in open_session(stopped.session).events() if event.kind is EventKind.FAULT]
+    assert [event.payload["subtype"] for event in faults] == [failed.error.code]
+    assert failed.uri == str(cut)
+
+
+def test_opening_a_replay_ends_the_recording_before_its_first_frame(tmp_path: Path) -> None:
+    """Recorded frames of another time must not slip into the record of now."""
+    with running_pipeline(tmp_path) as (pipeline, ear):
+        pipeline.open_source(
+            "world:cell?frames=20&width=320&height=240", speed=None, record_to=str(tmp_path / "a")
+        )
+        wait_for(ear, SourceEnded)
+        pipeline.stop_recording()
+        first = wait_for(ear, RecordingStopped, seconds=60)
+        pipeline.open_source("world:cell?width=320&height=240", record_to=str(tmp_path / "b"))
+        wait_for(ear, RecordingStarted)
+        wait_for(ear, RecordingStarted)
+        pipeline.open_source(str(first.session), speed=None)
+        second = wait_for(ear, RecordingStopped, seconds=60)
+
+    assert len(list((tmp_path / "b").glob("*.h5"))) == 1
+    with open_session(second.session) as reader:
+        numbers = np.asarray(reader.frame_seq)
+    assert numbers.min() >= 20, "the first session's frames have the numbers 0 to 19"
+    assert np.all(np.diff(numbers.astype(np.int64)) > 0)
+
+
+def test_a_source_of_another_size_begins_a_new_part_with_its_first_frame(tmp_path: Path) -> None:
+    with running_pipeline(tmp_path) as (pipeline, ear):
+        pipeline.open_source(
+            "world:cell?frames=12&width=320&height=240", speed=None, record_to=str(tmp_path / "out")
+        )
+        wait_for(ear, SourceEnded)
+        pipeline.open_source("world:cell?frames=7&width=160&height=120", speed=None)
+        wait_for(ear, SourceEnded)
+        pipeline.stop_recording()
+        wait_for(ear, RecordingStopped, seconds=60)
+
+    sizes = []
+    for part in sorted((tmp_path / "out").glob("*.h5")):
+        with h5py.File(part) as file:
+            sizes.append(file["/streams/camera/capture_index"].shape[0])
+    assert sizes == [12, 7]
+    assert ear.all(Faulted) == []

@@ -21,7 +21,7 @@ from console.notices import (
     SourceOpened,
 )
 from console.window_desk import Desk
-from jepa_core.errors import CheckpointError, ConsoleError, DeviceLost, NotAble
+from jepa_core.errors import CheckpointError, ConsoleError, EngineStopped, NotAble
 from jepa_core.types import Box, LoadReport, MaskRule
 from widgets.frame_view import FrameView
 from widgets.layers_card import LayersCard
@@ -141,15 +141,15 @@ class Models(QObject):
         self._refresh()
 
     def _engine_lost(self, notice: EngineLost) -> None:
-        error = DeviceLost(
-            self.tr("The engine process stopped: {0}").format(notice.reason),
+        error = EngineStopped(
+            notice.reason,
             self.tr("It is being restarted with the same checkpoint. Picture, events and recording go on."),
         )
         self._desk.fault(error)
         self._view.show_inspection(None)
 
     def _engine_back(self, notice: EngineRestored) -> None:
-        self._desk.banner_clear(DeviceLost.code)
+        self._desk.banner_clear(EngineStopped.code)
         self._desk.say(self.tr("Predictions are back after {0}.").format(duration(notice.seconds)), "ok")
 
     def _source_changed(self, _notice: object) -> None:

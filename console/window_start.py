@@ -46,17 +46,21 @@ class Start(QObject):
         desk.state.screenChanged.connect(self._on_screen)
 
     def refresh(self) -> None:
-        """Recents at once; recovery and checks when they have been looked up."""
-        self._page.show_recents(
-            [
-                RecentItem(row.uri, row.title, row.kind, _described_recent(row))
-                for row in self._desk.settings.recents("source", "session", "checkpoint")
-            ]
+        """Recents at once; what is gone, recovery and checks when they have been looked up."""
+        recents = self._desk.settings.recents("source", "session", "checkpoint")
+        self._page.show_recents([_recent(row) for row in recents])
+        self._desk.off_thread(
+            "start-recents", lambda: [_looked_up(row) for row in recents], self._show_missing
         )
         folder = self._desk.recordings()
         self._desk.off_thread("start-checks", lambda: quick_checks(folder), self._page.show_checks)
         folders = [folder, *(Path(row.uri) for row in self._desk.settings.recents("folder"))]
         self._desk.off_thread("start-recovery", lambda: unfinished(*folders), self._show_recoveries)
+
+    def _show_missing(self, items: list[RecentItem]) -> None:
+        """Only where something is gone: made anew, a list takes the focus from who is in it."""
+        if any(item.is_missing for item in items):
+            self._page.show_recents(items)
 
     def _show_recoveries(self, items: list[RecoveryItem]) -> None:
         """What a crash left behind comes first: Enter recovers it."""
@@ -117,6 +121,15 @@ def _described(item: Unfinished) -> str:
     began = _when(item.start_wall_ns) + " · " if item.start_wall_ns > 0 else ""
     why = "closed, not sealed yet" if item.has_end else "was not closed"
     return f"{began}{size(item.n_bytes)} · {why}"
+
+
+def _recent(row: Recent, *, is_missing: bool = False) -> RecentItem:
+    return RecentItem(row.uri, row.title, row.kind, _described_recent(row), is_missing)
+
+
+def _looked_up(row: Recent) -> RecentItem:
+    """Whether a path is still there. May wait for a disk that sleeps: never on the GUI thread."""
+    return _recent(row, is_missing=row.uri.startswith("/") and not Path(row.uri).exists())
 
 
 def _described_recent(row: Recent) -> str:

@@ -91,6 +91,12 @@ class DeviceLost(DeviceError):
     code = "device_lost"
 
 
+class EngineStopped(DeviceError):
+    """The engine's process ended; it is started again by itself."""
+
+    code = "engine_lost"
+
+
 class NotFinite(DeviceError):
     code = "not_finite"
 

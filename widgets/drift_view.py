@@ -21,6 +21,7 @@ from jepa_core.types import JSON
 from widgets import a11y
 from widgets.parts import Card, button, heading, label, row, set_look
 from widgets.progress_card import ProgressCard
+from widgets.signal_table import TITLES
 from widgets.theme import Theme, follow
 from widgets.words import grouped
 
@@ -140,14 +141,16 @@ class DriftView(QWidget):
         keys = list(dict.fromkeys(key for item in rows for key in item))
         self._table.setColumnCount(len(keys))
         self._table.setRowCount(len(rows))
-        self._table.setHorizontalHeaderLabels(
-            [self.tr(_COLUMNS.get(key, key.replace("_", " "))) for key in keys]
-        )
+        for column, key in enumerate(keys):
+            title = QTableWidgetItem(self.tr(_COLUMNS.get(key, key.replace("_", " "))))
+            side = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft  # over its numbers
+            title.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
+            self._table.setHorizontalHeaderItem(column, title)
         for n, item in enumerate(rows):
             for column, key in enumerate(keys):
                 value = item.get(key)
-                cell = QTableWidgetItem(_cell(value))
-                if isinstance(value, int | float) and not isinstance(value, bool):
+                cell = QTableWidgetItem(self.tr(TITLES.get(_cell(value), _cell(value))))
+                if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
                     cell.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self._table.setItem(n, column, cell)
         header = self._table.horizontalHeader()

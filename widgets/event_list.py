@@ -112,7 +112,7 @@ class EventModel(QAbstractListModel):
         if item.is_failed:
             return self.tr("not saved")
         if item.is_retracted:
-            return self.tr("taken back, on disk") if item.is_saved else self.tr("taken back")
+            return self.tr("taken back")
         return self.tr("on disk") if item.is_saved else self.tr("not on disk")
 
 

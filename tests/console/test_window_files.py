@@ -109,7 +109,7 @@ def test_a_lost_engine_is_said_and_cleared_when_it_is_back(qtbot, opened):
     watch(qtbot, window, pipeline)
 
     pipeline.say(notices.EngineLost("killed by signal 9"))
-    qtbot.waitUntil(lambda: "device_lost" in window.desk.banner.codes())
+    qtbot.waitUntil(lambda: "engine_lost" in window.desk.banner.codes())
     pipeline.say(notices.EngineRestored(3.2))
     qtbot.waitUntil(lambda: window.desk.banner.codes() == ())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QPushButton
 
 from console import config
 from console.window_start import quick_checks, unfinished
@@ -153,3 +153,22 @@ def test_a_screenshot_lies_beside_the_recordings(qtbot, opened, tmp_path):
     window.commands["screenshot"].trigger()
     folder = tmp_path / "recordings" / "screenshots"
     qtbot.waitUntil(lambda: folder.is_dir() and bool(list(folder.glob("*.png"))))
+
+
+def test_a_recent_file_that_is_gone_cannot_be_opened(qtbot, opened, tmp_path):
+    window, _pipeline = opened
+    there = tmp_path / "there.h5"
+    there.touch()
+    window.desk.settings.remember(str(there), "there.h5", "session")
+    window.desk.settings.remember(str(tmp_path / "gone.h5"), "gone.h5", "session")
+
+    window.start.refresh()
+
+    def offered():
+        return {
+            made.accessibleName(): made.isEnabled()
+            for made in window.start_page.findChildren(QPushButton)
+            if made.accessibleName().endswith(".h5")
+        }
+
+    qtbot.waitUntil(lambda: offered() == {"Open there.h5": True, "Gone gone.h5": False})

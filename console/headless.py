@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -130,7 +130,10 @@ def run(config: Config, request: HeadlessRequest, progress: Progress, cancel: Ca
         _load(pipeline, ear, request, progress, cancel)
         _begin(pipeline, ear, request, cancel)
         errors = _play(pipeline, ear, request, progress, cancel)
-        return _finish(pipeline, ear, progress, errors)
+        result = _finish(pipeline, ear, progress, errors)
+        if result.error is None and request.every_frame and not cancel.is_cancelled:
+            return replace(result, error=_nothing_seen(result))
+        return result
     finally:
         progress.end()
         pipeline.shutdown()
@@ -226,7 +229,7 @@ def _finish(pipeline: Pipeline, ear: Ear, progress: Progress, errors: list[Conso
         raise kind(
             last.what, f"The journal is kept; with room: main.py recover {stopped.journal}", last.detail
         )
-    return HeadlessResult(stopped.session, dict(stopped.summary), _in_one(errors) or _nothing_seen(stopped))
+    return HeadlessResult(stopped.session, dict(stopped.summary), _in_one(errors))
 
 
 def _in_one(errors: list[ConsoleError]) -> ConsoleError | None:
@@ -242,9 +245,9 @@ def _in_one(errors: list[ConsoleError]) -> ConsoleError | None:
     return SourceError(first.what, f"So it went {len(errors)} times. {first.hint}", first.detail)
 
 
-def _nothing_seen(stopped: RecordingStopped) -> ConsoleError | None:
-    """A run without a single look did not do what was asked for, even though nothing failed."""
-    frames, steps = stopped.summary.get("frames", 0), stopped.summary.get("steps", 0)
+def _nothing_seen(result: HeadlessResult) -> ConsoleError | None:
+    """A whole source without a single look is not what was asked for, even though nothing failed."""
+    frames, steps = result.summary.get("frames", 0), result.summary.get("steps", 0)
     if steps or not frames:
         return None
     return RequestError(

@@ -48,11 +48,12 @@ def tell_result(result: HeadlessResult, cancel: CancelToken, *, as_json: bool) -
     if not as_json:
         say(f"{result.session}")
         say(f"{facts['frames']} frames, {facts['steps']} looks, {facts['gaps']} gaps")
+    code = faults.EXIT_OK
     if result.error is not None:
-        return faults.refuse(result.error, as_json=as_json, facts=facts)
-    if as_json:
+        code = faults.refuse(result.error, as_json=as_json, facts=facts)
+    elif as_json:
         say_json(facts)
-    return faults.EXIT_INTERRUPTED if cancel.is_cancelled else faults.EXIT_OK
+    return faults.EXIT_INTERRUPTED if cancel.is_cancelled else code
 
 
 def demo(arguments: Namespace, config: Config) -> int:

@@ -104,6 +104,13 @@ class Events(QObject):
                     )
                 )  # fmt: skip
             rows.append(self._row(item, is_saved))
+        self._list.set_empty_text(
+            self.tr("Nobody marked anything in this session.")
+            if is_replay
+            else self.tr(
+                "Nothing has happened yet. N marks a near miss, O held is an override, B a bookmark."
+            )
+        )
         self._timeline.set_events(marks)
         self._list.set_events(rows)
 

@@ -75,7 +75,8 @@ QRadioButton::indicator { border-radius: @radio_radius@; }
 QCheckBox::indicator:checked, QRadioButton::indicator:checked { background: @accent@; border-color: @accent@;
     image: url("@icon_tick@"); }
 QRadioButton::indicator:checked { image: url("@icon_dot@"); }
-QCheckBox::indicator:disabled, QRadioButton::indicator:disabled { border-color: @line@; }
+QCheckBox::indicator:disabled, QRadioButton::indicator:disabled { border-color: @faint@; }
+QCheckBox::indicator:checked:disabled, QRadioButton::indicator:checked:disabled { background: @faint@; }
 QCheckBox:focus, QRadioButton:focus { color: @accent_text@; }
 QCheckBox::indicator:focus, QRadioButton::indicator:focus { border: @px2@ solid @accent_text@; }
 

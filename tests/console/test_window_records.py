@@ -203,3 +203,14 @@ def test_only_what_a_person_said_before_is_struck_through(qtbot, opened):
     qtbot.waitUntil(lambda: rows(window)["override"].text == "2.8 s · test")
 
     assert rows(window)["override"].old_text == "latency"
+
+
+def test_a_recording_without_events_does_not_ask_to_press_keys(qtbot, opened):
+    window, pipeline = opened
+    empty = window.panels["events"]._empty
+
+    watch(qtbot, window, pipeline, "session")
+    qtbot.waitUntil(lambda: "Nobody marked" in empty.text())
+
+    watch(qtbot, window, pipeline, "video")
+    qtbot.waitUntil(lambda: "N marks a near miss" in empty.text())

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 CHECKPOINT = ROOT / "assets" / "demo" / "cell.pt"
-ROBOT = ROOT.parent / "shared" / "data" / "small_robot.mp4"  # real pixels, where they are at hand
 WORLD = "world:cell?seed=7"
 RECORDED = "world:cell?seed=7&frames=240"
 TOTAL_BYTES = 6_000_000
@@ -79,7 +78,7 @@ def main() -> int:
 
 def states(home: Path, *, has_session: bool) -> list[State]:
     """Start, live, replay and error, each as a person would open it."""
-    source = str(ROBOT) if ROBOT.exists() else WORLD
+    source = WORLD
     found = [
         State("start", (), 3.0),
         State("live", ("live", source, "--checkpoint", str(CHECKPOINT)), 5.0),

@@ -78,10 +78,9 @@ def main() -> int:
 
 def states(home: Path, *, has_session: bool) -> list[State]:
     """Start, live, replay and error, each as a person would open it."""
-    source = WORLD
     found = [
         State("start", (), 3.0),
-        State("live", ("live", source, "--checkpoint", str(CHECKPOINT)), 5.0),
+        State("live", ("live", WORLD, "--checkpoint", str(CHECKPOINT)), 5.0),
         State(
             "error",
             ("live", WORLD, "--checkpoint", str(CHECKPOINT), "--config", str(wrong_config(home))),

@@ -65,7 +65,9 @@ class WeightFile:
     spelling: Callable[[str, str], tuple[str, ...]] | None = (
         None  # (part, official name) → the file's own names
     )
-    stated: Mapping[str, Any] = field(default_factory=dict)  # what a pickled object says of itself: "….heads" → 16
+    stated: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what a pickled object says of itself: "….heads" → 16
     foreign: tuple[str, ...] = ()  # code that a pickled object names; none of it was run
 
     def keys(self) -> frozenset[str]:

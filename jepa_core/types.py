@@ -234,7 +234,9 @@ class CheckpointInfo:
     multiblock: str = (
         "clips"  # how its training drew blocks: "clips" (short and long range) | "pictures" (I-JEPA)
     )
-    layout: str = "grid"  # what its latents are, as TokenLayout.kind: only a "grid" can be drawn over the picture
+    layout: str = (
+        "grid"  # what its latents are, as TokenLayout.kind: only a "grid" can be drawn over the picture
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import h5py
@@ -28,6 +29,7 @@ from console.notices import (
     SourceOpened,
     TransportChanged,
 )
+from console.pipeline import Pipeline
 from jepa_core.messages import EngineOptions
 from jepa_core.types import EventKind, Inspection, MaskRule
 from sessions.reader import open_session
@@ -209,10 +211,19 @@ def engine_pid() -> int:
     pytest.fail("no engine process")
 
 
+def wait_until_recorded(pipeline: Pipeline, frames: int) -> None:
+    """The recorder counts what it wrote; nobody signals a single frame."""
+    tick = threading.Event()
+    for _ in range(600):
+        status = pipeline.recording.status()
+        if status is not None and status.frames >= frames:
+            return
+        tick.wait(0.05)
+    pytest.fail(f"fewer than {frames} frames were recorded")
+
+
 def wait_until_more_looks(ear: object, looks: list[Inspection], count: int) -> None:
     """Look counts grow by the engine's own messages; give it half a minute."""
-    import threading
-
     tick = threading.Event()
     for _ in range(600):
         if len(looks) >= count:
@@ -325,6 +336,7 @@ def test_opening_a_replay_ends_the_recording_before_its_first_frame(tmp_path: Pa
         pipeline.open_source("world:cell?width=320&height=240", record_to=str(tmp_path / "b"))
         wait_for(ear, RecordingStarted)
         wait_for(ear, RecordingStarted)
+        wait_until_recorded(pipeline, frames=3)
         pipeline.open_source(str(first.session), speed=None)
         second = wait_for(ear, RecordingStopped, seconds=60)
 

@@ -115,11 +115,14 @@ class HoldButton(QWidget):
         words = f"{style.glyph} {self._words}"
         if painter.fontMetrics().horizontalAdvance(words) > box.width() - theme.px(12):
             painter.setFont(theme.font("body", bold=True))
-        if painter.fontMetrics().horizontalAdvance(words) > box.width() - theme.px(8) and not self._is_active:
-            words = f"{style.glyph} {self._short}"
-        words = painter.fontMetrics().elidedText(
-            words, Qt.TextElideMode.ElideRight, int(box.width() - theme.px(8))
-        )
+        room = int(box.width() - theme.px(8))
+        elide = Qt.TextElideMode.ElideRight
+        fitted = painter.fontMetrics().elidedText(words, elide, room)
+        if (
+            fitted != words and not self._is_active
+        ):  # its own measure decides: an advance just within still elides
+            fitted = painter.fontMetrics().elidedText(f"{style.glyph} {self._short}", elide, room)
+        words = fitted
         painter.setPen(theme.color(ink))
         upper = QRectF(box.left(), box.top() + theme.px(9), box.width(), theme.px(24))
         painter.drawText(upper, Qt.AlignmentFlag.AlignCenter, words)

@@ -154,9 +154,7 @@ def _examine(
             raise UnreadableCheckpoint(
                 f"{path.name} changed while it was read.", "Wait until it is complete."
             )
-        family = _recognise(file)
-        design = registry.family(family).design(file, choices or Choices())
-        report = _compare(file, design, report)
+        family, design, report = design_of(file, choices or Choices(), report)
         card = sidecar.read_card(weights)
     except OSError as error:
         raise UnreadableCheckpoint(
@@ -194,6 +192,18 @@ def _examine(
         layout=design.layout,
     )
     return _Examined(family, design, info, report, where, precision)
+
+
+def design_of(
+    file: WeightFile, choices: Choices, report: LoadReport | None = None
+) -> tuple[str, Design, LoadReport]:
+    """Family name, design and report of an opened file. Raises CheckpointError kinds where it is not exactly one.
+
+    report  what is known of the file so far
+    """
+    family = _recognise(file)
+    design = registry.family(family).design(file, choices)
+    return family, design, _compare(file, design, report or LoadReport(file.name, "", "", 0))
 
 
 def _recognise(file: WeightFile) -> str:

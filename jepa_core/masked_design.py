@@ -19,7 +19,7 @@ from jepa_core.nn.positions import Grid, sincos_2d, sincos_3d
 from jepa_core.nn.predictor import Predictor, PredictorSpec
 from jepa_core.nn.vit import TableRule, VisionTransformer, VitSpec
 from jepa_core.shapes import EncoderShapes, PredictorShapes, read_encoder, read_predictor
-from jepa_core.transformer_facts import MODELS, Reading, Released, variant
+from jepa_core.transformer_facts import Reading, variant
 from jepa_core.types import InputSpec, LoadReport
 
 ENCODERS = ("encoder", "target_encoder")
@@ -28,7 +28,6 @@ ESSENTIAL = {  # without these no size is known
     "encoder": ("patch_embed.proj.weight", "blocks.0.attn.qkv.weight", "norm.weight"),
     "predictor": ("predictor_embed.weight", "predictor_blocks.0.attn.qkv.weight", "predictor_norm.weight"),
 }
-PREDICTOR_RATIO = 4  # MLP width over width, in every predictor (section 1)
 
 Tensors = Mapping[str, Stored]
 
@@ -221,44 +220,3 @@ def _notes(absent: tuple[str, ...]) -> tuple[str, ...]:
         "predictor": "no predictor in this file: nothing can be predicted",
     }
     return tuple(notes[part] for part in absent)
-
-
-def published_parts(
-    published: Released, *, has_rope: bool = False, fps: float = 0.0
-) -> tuple[Parts, Reading]:
-    """A released checkpoint as if its file had been read: shapes and facts without a tensor."""
-    width, depth, heads, ratio = MODELS[published.model_name]
-    rows = 0 if has_rope else count(published.native)
-    shapes = EncoderShapes(
-        width,
-        depth,
-        int(width * ratio),
-        published.patch,
-        published.tubelet,
-        is_gated=False,
-        table_tokens=rows,
-    )
-    hidden = PREDICTOR_RATIO * published.predictor_width
-    shapes_p = PredictorShapes(
-        published.predictor_width,
-        published.predictor_depth,
-        hidden,
-        is_gated=False,
-        mask_tokens=published.mask_tokens,
-        table_tokens=rows,
-    )
-    reading = Reading(
-        size=published.size,
-        frames=published.frames,
-        fps=fps,
-        depth=depth,
-        heads=heads,
-        native=published.native,
-        predictor_native=published.native,
-        predictor_depth=published.predictor_depth,
-        predictor_heads=published.predictor_heads,
-        mask_tokens=published.mask_tokens,
-        has_rope=has_rope,
-        uniform_power=not has_rope and published.tubelet > 0,
-    )
-    return Parts({part: {} for part in ALL_PARTS}, shapes, shapes_p), reading

@@ -21,6 +21,7 @@ from jepa_core.shapes import EncoderShapes, PredictorShapes, depth_of
 # model_name → (width, depth, heads, mlp ratio). The two gigantic factories of the official code misspell the ratio,
 # so theirs is the default 4, not 64/13.
 MODELS: dict[str, tuple[int, int, int, float]] = {
+    "vit_synthetic": (1, 1, 1, 4.0),  # for timing the training loop only
     "vit_tiny": (192, 12, 3, 4.0),
     "vit_small": (384, 12, 6, 4.0),
     "vit_base": (768, 12, 12, 4.0),
@@ -143,7 +144,7 @@ def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def variant(shapes: EncoderShapes, reading: Reading) -> str:
     """ "ViT-L/16, 256 px, 64 frames" """
-    known = MODELS_BY_SIZE.get((shapes.width, reading.depth))
+    known = (shapes.width, reading.depth) in MODELS_BY_SIZE and shapes.width in LETTERS
     size = (
         f"ViT-{LETTERS[shapes.width]}/{shapes.patch}"
         if known

@@ -65,12 +65,13 @@ def open_weights(path: Path, config: Config) -> WeightFile:
         return _sort_flat(path.name, _open_safetensors(file), config)
     content = _open_torch(file)
     if isinstance(content, pickled_objects.PickledModel):
-        opened = _sort_content(path.name, content.tensors, config)
+        opened = sort_content(path.name, content.tensors, config)
         return replace(opened, stated=content.stated, foreign=content.names)
-    return _sort_content(path.name, content, config)
+    return sort_content(path.name, content, config)
 
 
-def _sort_content(name: str, content: Mapping[str, Any], config: Config) -> WeightFile:
+def sort_content(name: str, content: Mapping[str, Any], config: Config) -> WeightFile:
+    """Parts and tensors of what a file of that name holds. Raises UnreadableCheckpoint where it holds no tensor."""
     if any(part in content and isinstance(content[part], Mapping) for part in PARTS):
         return _sort_parts(name, content, config)
     tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}

@@ -17,7 +17,7 @@ from jepa_core.errors import ConfigDiffers, NotAble
 from jepa_core.families.base import Prediction
 from jepa_core.latents import check_mask_token, normalise_target, token_numbers
 from jepa_core.masked import MaskedModel, Settings
-from jepa_core.masked_design import Parts, empty_modules, make_design, published_parts, read_parts
+from jepa_core.masked_design import Parts, empty_modules, make_design, read_parts
 from jepa_core.nn.attention import NORM_EPS, gather_tokens
 from jepa_core.nn.positions import Grid, resample_2d
 from jepa_core.nn.vit import TableRule
@@ -95,11 +95,6 @@ class IJepa(MaskedModel):
         cls, design: Design, modules: Mapping[str, nn.Module], info: CheckpointInfo, report: LoadReport
     ) -> IJepa:
         return cls(design.settings, modules, info, report)
-
-    @classmethod
-    def build(cls, name: str) -> dict[str, nn.Module]:
-        """The empty modules of a released checkpoint, by its file's name, on the meta device."""
-        return _modules(*published_parts(RELEASED[NAME][name]))
 
     def predict(self, clip: Tensor, masks: MaskSet) -> Prediction:
         """As MaskedModel.predict; target blocks of one size go through the predictor together."""

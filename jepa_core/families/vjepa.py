@@ -22,7 +22,6 @@ from jepa_core.masked_design import (
     count,
     empty_modules,
     make_design,
-    published_parts,
     read_parts,
     rebuilt_tables,
 )
@@ -104,11 +103,6 @@ class VJepa(MaskedModel):
         cls, design: Design, modules: Mapping[str, nn.Module], info: CheckpointInfo, report: LoadReport
     ) -> VJepa:
         return cls(design.settings, modules, info, report)
-
-    @classmethod
-    def build(cls, name: str) -> dict[str, nn.Module]:
-        """The empty modules of a released checkpoint, by its file's name, on the meta device."""
-        return _modules(*published_parts(RELEASED[NAME][name], fps=SOURCE_FPS / FRAME_STEP))
 
 
 # --- what files do not say ---------------------------------------------------------------------------------------

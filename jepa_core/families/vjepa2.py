@@ -19,14 +19,12 @@ from jepa_core.masked_design import (
     count,
     empty_modules,
     make_design,
-    published_parts,
     read_parts,
     rebuilt_tables,
 )
 from jepa_core.nn.positions import Grid, resample_2d, resample_3d
 from jepa_core.nn.vit import TableRule
 from jepa_core.transformer_facts import (
-    RELEASED,
     Reading,
     has_table,
     is_plain_transformer,
@@ -99,11 +97,6 @@ class VJepa2(MaskedModel):
         cls, design: Design, modules: Mapping[str, nn.Module], info: CheckpointInfo, report: LoadReport
     ) -> VJepa2:
         return cls(design.settings, modules, info, report)
-
-    @classmethod
-    def build(cls, name: str) -> dict[str, nn.Module]:
-        """The empty modules of a released checkpoint, by its file's name, on the meta device."""
-        return _modules(*published_parts(RELEASED[NAME][name], has_rope=True, fps=facts.PRETRAIN_FPS))
 
 
 def _modules(parts: Parts, reading: Reading) -> dict[str, nn.Module]:

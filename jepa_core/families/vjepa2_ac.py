@@ -364,7 +364,7 @@ def _differing(encoders: Mapping[str, Mapping[str, Stored]]) -> tuple[str, ...]:
 
 def _variant(shapes: EncoderShapes, reading: facts.Reading) -> str:
     """ "ViT-g/16, 256 px, 8 frames" """
-    known = (shapes.width, reading.depth) in MODELS_BY_SIZE
+    known = (shapes.width, reading.depth) in MODELS_BY_SIZE and shapes.width in LETTERS
     size = f"ViT-{LETTERS[shapes.width]}" if known else f"ViT {shapes.width}x{reading.depth}"
     height, width = reading.rows * reading.patch, reading.columns * reading.patch
     pixels = f"{height} px" if height == width else f"{height} x {width} px"

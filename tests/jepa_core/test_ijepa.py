@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from jepa_core import checkpoint
+from jepa_core import checkpoint, released
 from jepa_core.clock import FakeClock
 from jepa_core.design import Choices
 from jepa_core.engine import Engine
@@ -25,7 +25,6 @@ from jepa_core.masks import masks_from_roles, roles_of
 from jepa_core.messages import EngineOptions
 from jepa_core.nn.positions import sincos_2d
 from jepa_core.preprocess import fit_frame
-from jepa_core.transformer_facts import RELEASED
 from jepa_core.types import Frame, MaskSet
 from tests.golden.runner import CASES
 from tests.helpers import table_checkpoints as made
@@ -49,30 +48,10 @@ def blocks() -> MaskSet:
 
 # --- released configurations -------------------------------------------------------------------------------------
 
-PUBLISHED = {  # spec section 3: encoder and predictor entries, trainable parameters in millions, grid
-    "IN1K-vit.h.14-300e.pth.tar": (389, 152, 630.4, 22.3, 16),
-    "IN1K-vit.h.16-448px-300e.pth.tar": (389, 152, 630.7, 22.3, 28),
-    "IN22K-vit.h.14-900e.pth.tar": (389, 152, 630.4, 22.3, 16),
-    "IN22K-vit.g.16-600e.pth.tar": (485, 200, 1011.1, 29.5, 14),
-}
-
-
-@pytest.mark.parametrize("name", RELEASED["I-JEPA"])
-def test_released_configuration_is_built_by_name_with_the_published_size(name):
-    *sizes, side = PUBLISHED[name]
-    modules = IJepa.build(name)
-    parts = modules["encoder"], modules["predictor"]
-
-    assert {p.device.type for module in modules.values() for p in module.parameters()} == {"meta"}
-    assert [len(module.state_dict()) for module in parts] == sizes[:2]
-    millions = [sum(p.numel() for p in m.parameters() if p.requires_grad) / 1e6 for m in parts]
-    assert millions == pytest.approx(sizes[2:], abs=0.06)
-    assert modules["encoder"].pos_embed.shape[1] == side * side
-
 
 def test_giant_has_16_heads_and_its_predictor_as_many():
     """Traps 3 and 4."""
-    giant = IJepa.build("IN22K-vit.g.16-600e.pth.tar")
+    giant = released.build("ijepa-vitg16-in22k").modules
 
     assert giant["encoder"].blocks[0].attn.heads == 16
     assert giant["predictor"].predictor_blocks[0].attn.heads == 16

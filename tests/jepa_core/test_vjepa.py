@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from jepa_core import checkpoint
+from jepa_core import checkpoint, released
 from jepa_core.clock import FakeClock
 from jepa_core.design import Choices
 from jepa_core.engine import Engine
@@ -19,7 +19,6 @@ from jepa_core.masks import masks_from_roles, roles_of
 from jepa_core.messages import EngineOptions
 from jepa_core.nn.positions import sincos_3d
 from jepa_core.preprocess import fit_frame
-from jepa_core.transformer_facts import RELEASED
 from jepa_core.types import Frame, MaskRule, MaskSet
 from tests.helpers import table_checkpoints as made
 
@@ -41,28 +40,10 @@ def halves(n: int = N, generator: str = "") -> MaskSet:
 
 # --- released configurations -------------------------------------------------------------------------------------
 
-PUBLISHED = {  # spec section 3: encoder and predictor entries, trainable parameters in millions, table rows
-    "vitl16.pth.tar": (293, 153, 303.9, 22.1, 1568),
-    "vith16.pth.tar": (389, 153, 631.6, 22.3, 1568),
-    "vith16-384.pth.tar": (389, 153, 631.6, 22.3, 4608),
-}
-
-
-@pytest.mark.parametrize("name", RELEASED["V-JEPA"])
-def test_released_configuration_is_built_by_name_with_the_published_size(name):
-    *sizes, rows = PUBLISHED[name]
-    modules = VJepa.build(name)
-    parts = modules["encoder"], modules["predictor"]
-
-    assert [len(module.state_dict()) for module in parts] == sizes[:2]
-    millions = [sum(p.numel() for p in m.parameters() if p.requires_grad) / 1e6 for m in parts]
-    assert millions == pytest.approx(sizes[2:], abs=0.06)
-    assert modules["encoder"].pos_embed.shape[1] == modules["predictor"].predictor_pos_embed.shape[1] == rows
-
 
 def test_predictor_has_as_many_heads_as_the_encoder():
     """Trap 4: 16 here, 12 in V-JEPA 2."""
-    large = VJepa.build("vitl16.pth.tar")
+    large = released.build("vjepa-vitl16").modules
 
     assert large["encoder"].blocks[0].attn.heads == large["predictor"].predictor_blocks[0].attn.heads == 16
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from jepa_core import released_tensors as tensors
@@ -174,11 +175,15 @@ def _timm() -> dict[str, Released]:
         "vit_giant_patch16_gap_224.in22k_ijepa": "IN22K-vit.g.16-600e.pth.tar",
     }.items():
         whole = _masked("I-JEPA", file, RELEASED["I-JEPA"][file], "")
-        out[f"timm/{name}"] = Released("I-JEPA", name, lambda whole=whole: {"": whole.parts()["encoder"]})
+        out[f"timm/{name}"] = Released("I-JEPA", name, partial(_encoder_alone, whole))
     return out
 
 
-def _lewm(environment: str, action: int) -> Released:
+def _encoder_alone(whole: Released) -> Mapping[str, Shapes]:
+    return {"": whole.parts()["encoder"]}
+
+
+def _lewm(action: int) -> Released:
     config = {
         "_target_": "stable_worldmodel.wm.lewm.LeWM",
         "encoder": {
@@ -215,9 +220,9 @@ def _cjepa() -> dict[str, Released]:
             for masked in range(most + 1):
                 file = f"{data}_{encoder}_{masked}_epoch_30_object.ckpt"
                 if data == "clevrer":
-                    made = Released("C-JEPA", file, lambda rows=rows: {"": tensors.slot_predictor(rows)})
+                    made = Released("C-JEPA", file, partial(_slot_predictor, rows))
                 else:
-                    made = Released("C-JEPA", file, lambda rows=rows: {"": _pusht(rows)}, "model.")
+                    made = Released("C-JEPA", file, partial(_pusht, rows), "model.")
                 out[f"cjepa-{data}-{encoder}-{masked}"] = made
     return out
 
@@ -226,10 +231,14 @@ def _videosaur() -> Mapping[str, Shapes]:
     return {"": tensors.slot_encoder("processor.module") | tensors.slot_decoder()}
 
 
-def _pusht(rows: int) -> Shapes:
+def _slot_predictor(rows: int) -> Mapping[str, Shapes]:
+    return {"": tensors.slot_predictor(rows)}
+
+
+def _pusht(rows: int) -> Mapping[str, Shapes]:
     predictor = {f"predictor.{name}": shape for name, shape in tensors.slot_predictor(rows).items()}
     nodes = tensors.pointwise("action_encoder", 10) | tensors.pointwise("proprio_encoder", 4)
-    return predictor | tensors.slot_encoder("slot_attention.module") | nodes
+    return {"": predictor | tensors.slot_encoder("slot_attention.module") | nodes}
 
 
 def _in_code() -> dict[str, Released]:
@@ -320,8 +329,8 @@ TABLE: Mapping[str, Released] = {
         f"vjepa21-{file.split('_')[2]}-384": _leveled(size, file)
         for file, size in vjepa21_facts.FILES.items()
     },
-    "lewm-pusht": _lewm("pusht", 10),
-    "lewm-cube": _lewm("cube", 25),
+    "lewm-pusht": _lewm(10),
+    "lewm-cube": _lewm(25),
     **_cjepa(),
     **_hugging_face(),
     **_timm(),

@@ -17,7 +17,7 @@ PREDICTOR_RATIO = 4  # MLP width over width in every masked and every action pre
 
 def encoder(D: int, L: int, M: int, patch: int, tubelet: int, table_rows: int = 0) -> Shapes:
     """I-JEPA (tubelet 0), V-JEPA and V-JEPA 2; a position table where it has rows."""
-    out = {"pos_embed": (1, table_rows, D)} if table_rows else {}
+    out: Shapes = {"pos_embed": (1, table_rows, D)} if table_rows else {}
     out |= _layer("patch_embed.proj", _kernel(D, patch, tubelet))
     for i in range(L):
         out |= _block(f"blocks.{i}", D, M)

@@ -64,6 +64,14 @@ TITLES: dict[str, str] = {
     "action_out_of_range": "Action out of range",
     "not_able": "This checkpoint cannot do that",
     "config_error": "A setting is wrong",
+    "download_failed": "The download failed",
+    "offline": "No connection",
+    "server_refused": "The server does not give the file",
+    "download_stalled": "The download stands still",
+    "checksum_differs": "The downloaded file is not the announced one",
+    "no_room": "Not enough room for the download",
+    "already_downloading": "Already being downloaded",
+    "unsafe_name": "A name that leads elsewhere was refused",
     "display_error": "No display",
     "engine_lost": "The engine stopped",
     "recording_fault": "Recording failed",
@@ -71,7 +79,18 @@ TITLES: dict[str, str] = {
 
 # What goes on by itself or is only refused is amber; what stopped and needs a person is red.
 WARNINGS = frozenset(
-    {"not_seekable", "request_error", "action_out_of_range", "not_able", "source_frozen", "config_error"}
+    {
+        "not_seekable",
+        "request_error",
+        "action_out_of_range",
+        "not_able",
+        "source_frozen",
+        "config_error",
+        "offline",
+        "server_refused",
+        "download_stalled",
+        "already_downloading",
+    }
 )
 
 

@@ -157,6 +157,52 @@ class NotAble(RequestError):
     code = "not_able"
 
 
+class DownloadError(ConsoleError):
+    """A file was not fetched. What arrived before is kept and goes on next time, unless the text says otherwise."""
+
+    code = "download_failed"
+
+
+class Offline(DownloadError):
+    """Nobody answers. A normal state: what is on this machine works without."""
+
+    code = "offline"
+
+
+class ServerRefused(DownloadError):
+    """The server answered and did not give the file: not there, not allowed, too many requests, its own fault."""
+
+    code = "server_refused"
+
+
+class Stalled(DownloadError):
+    """The connection was there and nothing came any more."""
+
+    code = "download_stalled"
+
+
+class ChecksumDiffers(DownloadError):
+    """What arrived is not what was announced. It is kept apart and never offered."""
+
+    code = "checksum_differs"
+
+
+class NoRoom(DownloadError):
+    code = "no_room"
+
+
+class AlreadyDownloading(DownloadError):
+    """Another program writes this very file."""
+
+    code = "already_downloading"
+
+
+class UnsafeName(DownloadError):
+    """A name or an address that leads somewhere else than it should."""
+
+    code = "unsafe_name"
+
+
 class ConfigError(ConsoleError):
     """Names the file, the line and the key."""
 

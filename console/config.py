@@ -16,6 +16,7 @@ from typing import Any
 
 import platformdirs
 
+from console.config_models import APP, ModelsConfig, documents_folder
 from console.config_text import line_of, parse, with_value, written
 from jepa_core.errors import ConfigError
 from jepa_core.messages import EngineOptions
@@ -23,7 +24,6 @@ from jepa_core.types import JSON, MaskRule
 
 DEFAULTS = Path(__file__).resolve().parent.parent / "assets" / "defaults.toml"
 ENVIRONMENT_VARIABLE = "JEPA_CONSOLE_CONFIG"
-APP = "jepa-console"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class RecordingConfig:
     @property
     def path(self) -> Path:
         """Where sessions go."""
-        return Path(self.directory).expanduser() if self.directory else default_recordings()
+        return Path(self.directory).expanduser() if self.directory else documents_folder("jepa-sessions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,7 @@ class LogConfig:
 class Config:
     recording: RecordingConfig
     model: ModelConfig
+    models: ModelsConfig
     mask: MaskConfig
     source: SourceConfig
     look: LookConfig
@@ -170,6 +171,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "model.stride": (0, 1024),
     "model.threads": (0, 1024),
     "model.heartbeat_deadline_s": (1, 600),
+    "models.stall_s": (1, 3600),
     "mask.predict_steps": (1, 512),
     "source.ring_slots": (4, 256),
     "source.speed": (0.05, 16),
@@ -276,16 +278,11 @@ def save_user(values: Mapping[str, Any], path: Path | None = None) -> Path:
     return path
 
 
-def default_recordings() -> Path:
-    """jepa-sessions in the documents folder, or in the home folder where there is none."""
-    documents = Path(platformdirs.user_documents_dir())
-    return (documents if documents.is_dir() else Path.home()) / "jepa-sessions"
-
-
 def _sections() -> dict[str, Any]:
     return {
         "recording": RecordingConfig,
         "model": ModelConfig,
+        "models": ModelsConfig,
         "mask": MaskConfig,
         "source": SourceConfig,
         "look": LookConfig,

@@ -14,7 +14,7 @@ from pathlib import Path
 import platformdirs
 from PySide6.QtCore import QByteArray, QSettings
 
-from console.config import APP
+from console.config_models import APP
 
 LAYOUT_VERSION = 1  # raise it when a dock is added or renamed: old layouts are then not restored
 MOST_RECENT = 10

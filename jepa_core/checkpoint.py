@@ -63,13 +63,7 @@ def load(
             state: dict[str, Tensor] = {}
             for name, stored in examined.design.sources[part].items():
                 _check(cancel)
-                tensor = _finite(examined, part, name, stored)
-                precision = (
-                    examined.dtype if tensor.is_floating_point() else tensor.dtype
-                )  # counters stay whole
-                state[name] = tensor.to(
-                    examined.device, precision, copy=True
-                )  # a copy: the file may change or vanish while its mapping is in use
+                state[name] = _copied(examined, part, name, stored)
                 done += 1
                 _say(
                     progress,
@@ -101,7 +95,9 @@ def examine(
     for part in examined.design.modules:
         for name, stored in examined.design.sources[part].items():
             _check(cancel)
-            _finite(examined, part, name, stored)
+            for piece in stored.pieces or (stored,):
+                _finite(examined, part, name, piece)
+                piece.let_go()
             done += 1
             _say(progress, HASH_SHARE + (1 - HASH_SHARE) * done / total, f"checking {part.replace('_', ' ')}")
     return examined.info, examined.report
@@ -110,11 +106,12 @@ def examine(
 def hash_file(path: Path, progress: Progress | None = None, cancel: CancelToken | None = None) -> str:
     """sha256 of a file, hex, read in pieces."""
     digest, size, done = hashlib.sha256(), max(path.stat().st_size, 1), 0
-    with path.open("rb") as stream:
-        while chunk := stream.read(HASH_CHUNK):
+    piece = memoryview(bytearray(HASH_CHUNK))  # read into again and again: the file never stands in memory
+    with path.open("rb", buffering=0) as stream:
+        while count := stream.readinto(piece):
             _check(cancel)
-            digest.update(chunk)
-            done += len(chunk)
+            digest.update(piece[:count])
+            done += count
             _say(progress, HASH_SHARE * done / size, "checking the file's fingerprint")
     return digest.hexdigest()
 
@@ -309,6 +306,26 @@ def _counted(*kinds: tuple[str, list[str]]) -> str:
         f"{len(names)} {kind} ({names[0]}{', …' if len(names) > 1 else ''})" for kind, names in kinds if names
     ]
     return ", ".join(said) + "."
+
+
+def _copied(examined: _Examined, part: str, name: str, stored: Stored) -> Tensor:
+    """A tensor of the file on its device, in its precision, and nothing else: every page of the file is let go at once.
+
+    A copy, because the file may change or vanish while its mapping is in use. It is made first and filled piece by
+    piece: a joined tensor made on the way would leave holes in the heap, a quarter of the model's size in all.
+    """
+    own, at = torch.empty(0), 0
+    for number, piece in enumerate(stored.pieces or (stored,)):
+        tensor = _finite(examined, part, name, piece)
+        if number == 0:
+            precision = examined.dtype if tensor.is_floating_point() else tensor.dtype  # counters stay whole
+            own = torch.empty(stored.shape, dtype=precision, device=examined.device)
+        place = own[at : at + len(tensor)] if stored.pieces else own
+        place.copy_(tensor)
+        at += len(tensor) if stored.pieces else 0
+        del tensor
+        piece.let_go()
+    return own
 
 
 def _finite(examined: _Examined, part: str, name: str, stored: Stored) -> Tensor:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from jepa_core.families.base import JepaModel
 
 
+def _nothing() -> None:
+    """Nothing to give back: what was read is a tensor of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """One tensor of a file: its shape is known, its values are read only when asked for."""
@@ -26,6 +30,10 @@ class Stored:
     shape: tuple[int, ...]
     dtype: torch.dtype
     read: Callable[[], Tensor]
+    let_go: Callable[[], None] = (
+        _nothing  # of the memory that reading took; `read` works again, from the file
+    )
+    pieces: tuple[Stored, ...] = ()  # along dimension 0, where the file holds it in several tensors
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def _unstacked(stack: Stored) -> dict[str, Stored]:
     """mask_tokens [n, 1, 1, P] → mask_tokens.0 … mask_tokens.{n-1}, each [1, 1, P]"""
 
     def one(number: int) -> Stored:
-        return Stored(stack.shape[1:], stack.dtype, lambda: stack.read()[number])
+        return Stored(stack.shape[1:], stack.dtype, lambda: stack.read()[number], stack.let_go)
 
     return {f"mask_tokens.{number}": one(number) for number in range(stack.shape[0])}
 
@@ -115,4 +115,6 @@ def _unstacked(stack: Stored) -> dict[str, Stored]:
 def joined(thirds: list[Stored]) -> Stored:
     """query, key and value of one shape → one qkv along dimension 0."""
     shape = (3 * thirds[0].shape[0], *thirds[0].shape[1:])
-    return Stored(shape, thirds[0].dtype, lambda: torch.cat([third.read() for third in thirds]))
+    return Stored(
+        shape, thirds[0].dtype, lambda: torch.cat([third.read() for third in thirds]), pieces=tuple(thirds)
+    )

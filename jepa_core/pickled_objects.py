@@ -14,7 +14,7 @@ from __future__ import annotations
 import bisect
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class PickledModel:
     stated: Mapping[str, int | float | bool]  # the objects' own settings: "predictor.….attn.heads" → 16
     is_module: bool  # the file is one object; else a dictionary with foreign objects in it
     names: tuple[str, ...]  # everything the file asks for, replaced by tags: "jepa.JEPA", "builtins.getattr"
+    let_go: Callable[[Tensor], None]  # give back the memory that reading one of `tensors` took
 
 
 def read(file: Path) -> PickledModel:
@@ -77,7 +78,9 @@ def read(file: Path) -> PickledModel:
         raise UnreadableCheckpoint(
             f"{file.name} is damaged or not a torch checkpoint.", "Copy or download it again.", str(error)
         ) from error
-    return PickledModel(tensors, found.stated, isinstance(root, Object), tuple(sorted(machine.names)))
+    return PickledModel(
+        tensors, found.stated, isinstance(root, Object), tuple(sorted(machine.names)), archive.let_go
+    )
 
 
 class _Walk:

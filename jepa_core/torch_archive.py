@@ -11,10 +11,15 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
+from jepa_core import mapped
 from jepa_core.pickle_machine import BadPickle, Storage
 
 MAX_PICKLE_BYTES = 8_000_000  # a model of 1,000 tensors needs about 0.5 MB
 MAX_ENTRIES = 40_000  # files inside the zip
+PIECE = 1 << 24  # bytes checked at once; their pages are given back before the next
 
 
 class TorchArchive:
@@ -70,9 +75,24 @@ class TorchArchive:
             raise BadPickle("it is cut off")
         view = memoryview(self._bytes)[start : start + entry.file_size]
         if claim.key not in self._checked:
-            if zlib.crc32(view) != entry.CRC:
+            if self._checksum(start, entry.file_size) != entry.CRC:
                 raise BadPickle(
                     f"the numbers of storage {claim.key[:40]!r} have changed since they were written"
                 )
             self._checked.add(claim.key)
         return view
+
+    def let_go(self, tensor: Tensor) -> None:
+        """Give back the pages under a tensor of this file; a tensor that is a copy keeps its own."""
+        base = torch.frombuffer(self._bytes, dtype=torch.uint8).data_ptr()
+        if base <= tensor.data_ptr() < base + self.file_bytes:
+            mapped.let_go(tensor)
+
+    def _checksum(self, start: int, size: int) -> int:
+        """CRC-32 of a stretch of the file, of which never more than a piece stands in memory."""
+        crc, whole = 0, memoryview(self._bytes)
+        for at in range(start, start + size, PIECE):
+            end = min(at + PIECE, start + size)
+            crc = zlib.crc32(whole[at:end], crc)
+            mapped.let_go_of(self._bytes, at, end - at)
+        return crc

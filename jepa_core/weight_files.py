@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from jepa_core import cjepa_file, hugging_face, hugging_face_ijepa, lewm_file, pickled_objects
+from jepa_core import cjepa_file, hugging_face, hugging_face_ijepa, lewm_file, mapped, pickled_objects
 from jepa_core.design import Config, Stored, WeightFile
 from jepa_core.errors import UnreadableCheckpoint, UnsafeFile
 
@@ -25,6 +25,9 @@ PARTS = ("encoder", "target_encoder", "ema_encoder", "predictor")
 UNUSED = {"opt", "optimizer", "scaler", "epoch", "loss", "batch_size", "world_size", "lr", "itr", "step"}
 MAX_SHARING = 4  # times the file's size that its tensors may claim together: some share theirs by right
 PREFIXES = ("module.", "backbone.", "_orig_mod.")  # data-parallel, multi-mask and compile wrappers
+
+LetGo = Callable[[Tensor], None]
+"""Gives back the memory that reading a tensor took; only the reader that mapped it knows how."""
 
 _DTYPES = {
     "F64": torch.float64,
@@ -65,15 +68,17 @@ def open_weights(path: Path, config: Config) -> WeightFile:
         return _sort_flat(path.name, _open_safetensors(file), config)
     content = _open_torch(file)
     if isinstance(content, pickled_objects.PickledModel):
-        opened = sort_content(path.name, content.tensors, config)
+        opened = sort_content(path.name, content.tensors, config, content.let_go)
         return replace(opened, stated=content.stated, foreign=content.names)
-    return sort_content(path.name, content, config)
+    return sort_content(path.name, content, config, mapped.let_go)
 
 
-def sort_content(name: str, content: Mapping[str, Any], config: Config) -> WeightFile:
+def sort_content(
+    name: str, content: Mapping[str, Any], config: Config, let_go: LetGo = lambda tensor: None
+) -> WeightFile:
     """Parts and tensors of what a file of that name holds. Raises UnreadableCheckpoint where it holds no tensor."""
     if any(part in content and isinstance(content[part], Mapping) for part in PARTS):
-        return _sort_parts(name, content, config)
+        return _sort_parts(name, content, config, let_go)
     tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
         for inner in content.values():  # one dictionary deep: "state_dict", "model_state_dict", …
@@ -81,7 +86,7 @@ def sort_content(name: str, content: Mapping[str, Any], config: Config) -> Weigh
                 tensors.update((key, value) for key, value in inner.items() if isinstance(value, Tensor))
     if not tensors:
         raise UnreadableCheckpoint(f"{name} holds no tensors.", "Choose a checkpoint file.")
-    return _sort_flat(name, {key: _stored(value) for key, value in tensors.items()}, config)
+    return _sort_flat(name, {key: _stored(value, let_go) for key, value in tensors.items()}, config)
 
 
 def strip_prefixes(name: str) -> str:
@@ -189,14 +194,15 @@ def _open_safetensors(file: Path) -> dict[str, Stored]:
     }
 
 
-def _stored(tensor: Tensor) -> Stored:
-    return Stored(tuple(tensor.shape), tensor.dtype, lambda: tensor)
+def _stored(tensor: Tensor, let_go: LetGo) -> Stored:
+    """A tensor of a mapped torch file."""
+    return Stored(tuple(tensor.shape), tensor.dtype, lambda: tensor, lambda: let_go(tensor))
 
 
 # --- sorting -----------------------------------------------------------------------------------------------------
 
 
-def _sort_parts(name: str, content: Mapping[str, Any], config: Config) -> WeightFile:
+def _sort_parts(name: str, content: Mapping[str, Any], config: Config, let_go: LetGo) -> WeightFile:
     """The official layout: one dictionary of tensors per part."""
     parts: dict[str, dict[str, Stored]] = {}
     ignored, leftover = [], []
@@ -211,7 +217,7 @@ def _sort_parts(name: str, content: Mapping[str, Any], config: Config) -> Weight
                 if not isinstance(tensor, Tensor) or short in tensors:
                     leftover.append(f"{key}/{full}")
                 else:
-                    tensors[short] = _stored(tensor)
+                    tensors[short] = _stored(tensor, let_go)
             wrappers.update(prefix for prefix in PREFIXES for full in value if prefix in full)
             parts[key] = tensors
         elif isinstance(value, Tensor):

@@ -11,6 +11,8 @@ from dataclasses import replace
 
 from console.config import Config
 from console.notices import (
+    CheckpointExamined,
+    CheckpointExamining,
     CheckpointLoaded,
     CheckpointLoading,
     CheckpointRefused,
@@ -65,9 +67,9 @@ class Checkpoints:
         self._is_started = False
 
     @property
-    def can_predict(self) -> bool:
-        """Is there a model that can be shown frames?"""
-        return self.info is not None and "masked" in self.info.abilities
+    def can_look(self) -> bool:
+        """Is there a model that can be shown frames? Where it cannot predict, its look says why."""
+        return self.info is not None
 
     def load(self, path: str, config: str | None, options: EngineOptions | None) -> None:
         """Load it in the engine; CheckpointLoading…, then CheckpointLoaded or CheckpointRefused follow."""
@@ -75,12 +77,18 @@ class Checkpoints:
             self.options = options
         self.info = self.report = None
         self._path = path
-        with self._lock:
-            if not self._is_started:
-                self.engine.start()
-                self._is_started = True
+        self._start()
         self._say(CheckpointLoading(path, 0.0, "starting"))
         self.engine.load(path, config, self.options)
+
+    def examine(self, path: str, config: str | None, options: EngineOptions | None) -> None:
+        """Ask what a file is and what it needs; CheckpointExamining…, then CheckpointExamined. Loads nothing."""
+        self._start()
+        self._say(CheckpointExamining(path, 0.0, "starting"))
+        self.engine.examine(path, config, options or self.options)
+
+    def cancel_examine(self) -> None:
+        self.engine.cancel_examine()
 
     def cancel_load(self) -> None:
         self.engine.cancel_load()
@@ -97,6 +105,12 @@ class Checkpoints:
         self.engine.set_mask(rule)
         self._recording.status_event("mask_changed", seq, rule=_fields_of(rule))
         self._say(MaskChanged(rule))
+
+    def _start(self) -> None:
+        with self._lock:
+            if not self._is_started:
+                self.engine.start()
+                self._is_started = True
 
     def stop(self, deadline_s: float) -> None:
         with self._lock:
@@ -117,6 +131,10 @@ class Checkpoints:
                 )  # on a CPU the engine's memory is the device's
             case messages.LoadProgress(fraction, text):
                 self._say(CheckpointLoading(self._path, fraction, text))
+            case messages.Examining(path, fraction, text):
+                self._say(CheckpointExamining(path, fraction, text))
+            case messages.Examined(path, info, report, error, is_cancelled):
+                self._say(CheckpointExamined(path, info, report, error, is_cancelled))
             case messages.Loaded(info, report):
                 self._loaded(info, report)
             case messages.Refused(error):

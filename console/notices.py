@@ -46,6 +46,24 @@ class TransportChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointExamining:
+    path: str
+    fraction: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointExamined:
+    """Exactly one of info and error, or cancelled. The error of a refused file carries its report too."""
+
+    path: str
+    info: CheckpointInfo | None
+    report: LoadReport | None
+    error: ConsoleError | None = None
+    is_cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointLoading:
     path: str
     fraction: float
@@ -150,6 +168,8 @@ Notice = (
     | SourceEnded
     | SourceClosed
     | TransportChanged
+    | CheckpointExamining
+    | CheckpointExamined
     | CheckpointLoading
     | CheckpointLoaded
     | CheckpointRefused

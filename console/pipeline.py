@@ -224,6 +224,15 @@ class Pipeline:
         self._intake.has_model = False
         self._checkpoints.load(path, config, options)
 
+    def examine_checkpoint(
+        self, path: str, config: str | None = None, options: EngineOptions | None = None
+    ) -> None:
+        """Ask what a file is, load nothing: CheckpointExamining…, then CheckpointExamined."""
+        self._checkpoints.examine(path, config, options)
+
+    def cancel_examine(self) -> None:
+        self._checkpoints.cancel_examine()
+
     def cancel_load(self) -> None:
         self._checkpoints.cancel_load()
 
@@ -259,7 +268,7 @@ class Pipeline:
             self._go_on_with_model()
 
     def _go_on_with_model(self) -> None:
-        self._intake.has_model = self._checkpoints.can_predict
+        self._intake.has_model = self._checkpoints.can_look
         waiting, self._when_loaded = self._when_loaded, None
         if waiting is not None:
             self._worker.submit(waiting)  # not on the engine's thread: it opens and closes things

@@ -16,18 +16,21 @@ import threading
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from jepa_core.clip import Clip, ClipBuffer, ClipFrame
+from jepa_core.clip import Clip, ClipBuffer, ClipFrame, ClipMotion
 from jepa_core.clock import CancelToken, Clock
 from jepa_core.device import device_errors
-from jepa_core.errors import DeviceLost, NotFinite
-from jepa_core.families.base import JepaModel, Prediction
+from jepa_core.errors import DeviceLost, NotAble, NotFinite
+from jepa_core.families.base import JepaModel, Motion, Prediction
 from jepa_core.masks import make_masks, restored, rule_for
 from jepa_core.messages import EngineOptions
 from jepa_core.metrics import token_error
 from jepa_core.preprocess import fit_frame, normalise
 from jepa_core.signals import EngineLook, measure
 from jepa_core.types import Box, CheckpointInfo, Frame, Inspection, MaskRule, MaskSet, TokenLayout, frozen
+
+NO_MOTION = ClipMotion(None, None)
 
 
 class Engine:
@@ -67,12 +70,22 @@ class Engine:
         if np.may_share_memory(crop, frame.rgb):
             crop = crop.copy()  # the ring slot is written again as soon as we let go
         barcode = _read_barcode(frame.rgb) if self.options.reads_barcode else None
-        entry = ClipFrame(frozen(crop), frame.seq, frame.t_ns, frame.media_ns, barcode)
+        entry = ClipFrame(
+            frozen(crop),
+            frame.seq,
+            frame.t_ns,
+            frame.media_ns,
+            barcode,
+            frame.index,
+            frame.action,
+            frame.state,
+        )
         with self._lock:
             if frame.rgb.shape != self._shape:  # another picture size is another source
                 self._reset()
                 self._shape = frame.rgb.shape
             self._box = box
+            self._buffer.set_step(_frame_step(self.info, frame))
             self._buffer.add(entry)
             self._n_ingested += 1
             if self._n_ingested % self._stride == 0:
@@ -144,6 +157,7 @@ class Engine:
             clip.crops(),
             make_masks(rule, layout, look),
             layout,
+            motion=clip.motion,
             frames=clip.seqs,
             seq=clip.newest.seq,
             t_ns=clip.newest.t_ns,
@@ -162,18 +176,21 @@ class Engine:
         t_ns: int,
         box: Box,
         step: int = 0,
+        motion: ClipMotion = NO_MOTION,
     ) -> Inspection:
         """Look at these preprocessed frames with these masks: recomputation. Bit-equal to the live path.
 
         crops    (T, S, S, 3) uint8, oldest first, T a multiple of the tubelet
         frames   seq of each; seq and t_ns of the newest; box: what the crop shows, in frame pixels
+        motion   what was done between the frames, for families that predict from actions
         """
         layout = self._layout(len(crops), box)
         masks = restored(masks, layout, self.info)
         start_ns = self._clock.now_ns()
         return self._look(
-            crops, masks, layout, frames=frames, seq=seq, t_ns=t_ns, start_ns=start_ns, step=step, extra={}
-        )
+            crops, masks, layout, motion=motion, frames=frames, seq=seq, t_ns=t_ns, start_ns=start_ns, step=step,
+            extra={},
+        )  # fmt: skip
 
     def _look(
         self,
@@ -181,6 +198,7 @@ class Engine:
         masks: MaskSet,
         layout: TokenLayout,
         *,
+        motion: ClipMotion,
         frames: tuple[int, ...],
         seq: int,
         t_ns: int,
@@ -188,13 +206,11 @@ class Engine:
         step: int,
         extra: dict[str, float],
     ) -> Inspection:
-        if self._model is None:
-            raise DeviceLost("This checkpoint was unloaded.", "Load it again.")
         metric = self.options.metric
         device, dtype = torch.device(self.info.device), getattr(torch, self.info.dtype)
         with torch.inference_mode(), device_errors("looking"):
             clip = normalise(crops, self.info.input, device, dtype)  # (1, 3, T, S, S)
-            prediction = self._model.predict(clip, masks)
+            prediction, masks, note = self._predict(clip, masks, motion, layout)
             pooled = _pooled(prediction)
             l1_of_target = _host_error(prediction, "l1")
             of_target = l1_of_target if metric == "l1" else _host_error(prediction, metric)
@@ -217,7 +233,25 @@ class Engine:
             end_ns=self._clock.now_ns(),
             checkpoint=self.info.id,
             step=step,
+            note=note,
+            regions=_on_host(prediction.regions),
+            attention=_on_host(prediction.attention),
         )
+
+    def _predict(
+        self, clip: Tensor, masks: MaskSet, motion: ClipMotion, layout: TokenLayout
+    ) -> tuple[Prediction, MaskSet, str]:
+        """The prediction, the masks it was made with, and why there is none. Without one the latents are still made,
+        of the whole clip: they can be looked at."""
+        if self._model is None:
+            raise DeviceLost("This checkpoint was unloaded.", "Load it again.")
+        try:
+            return self._model.predict(clip, masks, _on_device(motion, clip.device)), masks, ""
+        except NotAble as reason:
+            latents = self._model.encode(clip)
+            nothing = latents[:, :0]
+            shown = MaskSet(frozen(np.arange(layout.n_tokens, dtype=np.int32)), (), masks.seed)
+            return Prediction(nothing, nothing, latents, latents), shown, reason.what
 
     def _layout(self, n_frames: int, box: Box) -> TokenLayout:
         if self._model is None:
@@ -241,10 +275,12 @@ def spread(values: NDArray[np.float32], masks: MaskSet, n_tokens: int) -> NDArra
 
     values (sum of Nt,) float32 → (N,) float32. A token in several targets is averaged, one in none is NaN.
     """
+    error = np.full(n_tokens, np.nan, np.float32)
+    if not masks.targets:
+        return error
     indices = np.concatenate([np.asarray(target, np.int64) for target in masks.targets])
     counts = np.bincount(indices, minlength=n_tokens)
     sums = np.bincount(indices, weights=values.astype(np.float64), minlength=n_tokens)
-    error = np.full(n_tokens, np.nan, np.float32)
     np.divide(sums, counts, out=sums, where=counts > 0)
     error[counts > 0] = sums[counts > 0]
     return error
@@ -262,17 +298,41 @@ def _host_error(prediction: Prediction, metric: str) -> NDArray[np.float32]:
     return error[0].float().cpu().numpy()
 
 
+def _frame_step(info: CheckpointInfo, frame: Frame) -> int:
+    """Source frames that make one action block; 0 where actions decide nothing about the clip."""
+    if info.action is None or info.action.is_from_state or frame.action is None:
+        return 0
+    wanted, given = len(info.action.names), len(frame.action)
+    return wanted // given if given and wanted % given == 0 else 0
+
+
+def _on_device(motion: ClipMotion, device: torch.device) -> Motion:
+    actions, states = (
+        None if values is None else torch.from_numpy(np.array(values)).to(device)[None]
+        for values in (motion.actions, motion.states)
+    )
+    return Motion(actions, states)
+
+
+def _on_host(values: Tensor | None) -> NDArray[np.float32] | None:
+    """The first of a batch, float32."""
+    return None if values is None else frozen(values[0].float().cpu().numpy())
+
+
 def _pooled(prediction: Prediction) -> NDArray[np.float32]:
-    """(3, D) float32: mean over tokens of predicted, target and context latents."""
+    """(3, D) float32: mean over tokens of predicted, target and context latents; NaN where there are no tokens."""
     parts = (prediction.predicted, prediction.target, prediction.context)
-    return torch.stack([part[0].float().mean(0) for part in parts]).cpu().numpy()
+    return (
+        torch.stack([part[0].float().mean(0) for part in parts]).cpu().numpy()
+    )  # the mean of nothing is NaN
 
 
 def _check_finite(
     error: NDArray[np.float32], l1: NDArray[np.float32], pooled: NDArray[np.float32], seq: int
 ) -> None:
-    """A NaN or an infinity anywhere in a latent reaches one of these."""
-    if not (np.isfinite(error).all() and np.isfinite(l1).all() and np.isfinite(pooled).all()):
+    """A NaN or an infinity anywhere in a latent reaches one of these; where nothing was predicted, the context's."""
+    there = pooled if len(error) else pooled[2:]
+    if not (np.isfinite(error).all() and np.isfinite(l1).all() and np.isfinite(there).all()):
         raise NotFinite(
             f"The prediction for frame {seq} holds values that are not numbers.",
             "Try --dtype float32; if it stays, the checkpoint is damaged.",

@@ -21,10 +21,14 @@ from jepa_core.frame_ring import FrameRing
 from jepa_core.messages import (
     AttachRing,
     Beat,
+    CancelExamine,
     CancelLoad,
     EngineBack,
     EngineFault,
     EngineOptions,
+    ExamineCheckpoint,
+    Examined,
+    Examining,
     FrameDone,
     FrameHere,
     LoadCancelled,
@@ -86,6 +90,10 @@ class EngineClient(ABC):
         self._skipped = 0
         self._ring: FrameRing | None = None
         self._wanted: LoadCheckpoint | None = None  # reloaded after a restart, with the newest mask rule
+        self._examining: ExamineCheckpoint | None = None  # the newest question, not answered yet
+        self._examines_open = (
+            0  # questions the engine has and did not answer; only the newest answer is passed on
+        )
         self._loads_open = 0  # load orders not answered yet; only the newest answer is passed on
         self._is_connected = False
         self._is_stopping = False  # nobody waits for the engine any more
@@ -110,6 +118,20 @@ class EngineClient(ABC):
         """Call the load off. LoadCancelled follows, or Loaded where it was just done."""
         with self._changed:
             self._order(CancelLoad())
+
+    def examine(self, path: str, config: str | None = None, options: EngineOptions | None = None) -> None:
+        """Say what this file is, load nothing. Examining… and at last Examined follow, also where it is cancelled."""
+        with self._changed:
+            self._examining = ExamineCheckpoint(path, config, options or EngineOptions())
+            if self._state is State.GONE and not self._is_stopping:
+                self._revive()
+                self._state = State.EMPTY
+            self._examines_open += 1
+            self._order(self._examining)
+
+    def cancel_examine(self) -> None:
+        with self._changed:
+            self._order(CancelExamine())
 
     def unload(self) -> None:
         with self._changed:
@@ -233,6 +255,13 @@ class EngineClient(ABC):
             self._tell(message)
         elif isinstance(message, Loaded | Refused | LoadCancelled):
             self._answered(message)
+        elif isinstance(message, Examined):
+            self._examined(message)
+        elif isinstance(message, Examining):
+            with self._changed:
+                is_news = self._examines_open == 1
+            if is_news:
+                self._tell(message)
         elif isinstance(message, Said):
             speaker = logging.getLogger(message.logger)
             speaker.log(message.level, "%s", message.text, extra={"detail": message.trace})
@@ -260,6 +289,14 @@ class EngineClient(ABC):
             self._tell(EngineBack(seconds_down))
         if not (is_reload and isinstance(message, Loaded)):  # to the pipeline it is the checkpoint it knows
             self._tell(message)
+
+    def _examined(self, message: Examined) -> None:
+        with self._changed:
+            self._examines_open = max(0, self._examines_open - 1)
+            if self._examines_open:
+                return  # of a question that a newer one replaced
+            self._examining = None
+        self._tell(message)
 
     def _released(self, slot: int) -> None:
         """The engine gives slots back in the order it got them."""
@@ -301,6 +338,8 @@ class EngineClient(ABC):
             pts_ns=frame.pts_ns,
             source=frame.source,
             must_answer=must_answer,
+            action=frame.action,
+            state=frame.state,
         )
         if not self.uses_ring or self._ring is None:
             return Offer(here, frame, None)

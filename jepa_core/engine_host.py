@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 import importlib
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -20,12 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jepa_core.clock import CancelToken, Clock
-from jepa_core.errors import Cancelled, CheckpointError, ConsoleError, DeviceError, DeviceLost, OutOfMemory
+from jepa_core.errors import Cancelled, DeviceError, DeviceLost
+from jepa_core.examination import Examination, in_words, steps
 from jepa_core.families.base import JepaModel, Progress
 from jepa_core.jobs import Job, JobQueue
 from jepa_core.messages import (
+    CancelExamine,
     CancelLoad,
     EngineFault,
+    ExamineCheckpoint,
     FrameDone,
     FrameHere,
     LoadCancelled,
@@ -40,7 +42,7 @@ from jepa_core.messages import (
     StopEngine,
     UnloadCheckpoint,
 )
-from jepa_core.types import Frame
+from jepa_core.types import Frame, frozen
 
 if TYPE_CHECKING:
     from jepa_core.engine import Engine
@@ -49,8 +51,6 @@ Loader = Callable[[LoadCheckpoint, Progress, CancelToken], JepaModel]
 
 LOADER = "jepa_core.engine_host:load_checkpoint"
 """Who loads checkpoints, as "module:function". Tests name another one."""
-
-_PROGRESS_STEP = 0.01  # of the whole; a report per tensor would flood the pipe
 
 
 def load_checkpoint(order: LoadCheckpoint, progress: Progress, cancel: CancelToken) -> JepaModel:
@@ -92,6 +92,7 @@ class EngineHost:
         self._engine: Engine | None = None
         self._is_stopped = False
         self._stopping = CancelToken()
+        self._examination = Examination(reply, module=loader.partition(":")[0])
         self._jobs = JobQueue()
         self._last_fault = ""  # code of the fault that goes on; repeats are not told again
 
@@ -110,6 +111,10 @@ class EngineHost:
         elif isinstance(message, CancelLoad):
             with self._changed:
                 self._cancel_loads()
+        elif isinstance(message, ExamineCheckpoint):
+            self._examination.start(message)
+        elif isinstance(message, CancelExamine):
+            self._examination.cancel()
         elif isinstance(message, UnloadCheckpoint):
             with self._changed:
                 self._cancel_loads()
@@ -135,6 +140,7 @@ class EngineHost:
     def stop(self) -> None:
         """Make `run` return after the step it is in."""
         self._stopping.cancel()
+        self._examination.cancel()
         with self._changed:
             self._is_stopped = True
             self._cancel_loads()
@@ -173,6 +179,8 @@ class EngineHost:
                 here.pts_ns,
                 rgb,
                 here.source,
+                None if here.action is None else frozen(here.action),
+                None if here.state is None else frozen(here.state),
             )
             try:
                 engine.ingest(frame)
@@ -198,6 +206,7 @@ class EngineHost:
             else:
                 self._load(*order)
         self._unload()
+        self._examination.join()
 
     def _wait_for_work(self) -> bool:
         with self._changed:
@@ -241,7 +250,7 @@ class EngineHost:
             from jepa_core.engine import Engine, use_threads
 
             use_threads(order.options)
-            model = loader(order, self._progress(cancel), cancel)
+            model = loader(order, steps(self._reply, LoadProgress), cancel)
             cancel.check()
             engine = Engine(model, order.options, self._clock, cancel=self._stopping)
         except Cancelled:
@@ -249,23 +258,12 @@ class EngineHost:
             self._reply(LoadCancelled())
         except Exception as failure:  # noqa: BLE001 - the edge of the thread: a refused file must not end the engine
             self._unload()
-            self._reply(Refused(_in_words(failure, order.path)))
+            self._reply(Refused(in_words(failure, order.path)))
         else:
             with self._changed:
                 self._engine = engine
             self._last_fault = ""
             self._reply(Loaded(model.info, model.report))
-
-    def _progress(self, cancel: CancelToken) -> Progress:
-        told = (-1.0, "")
-
-        def tell(fraction: float, text: str) -> None:
-            nonlocal told
-            if text != told[1] or fraction >= told[0] + _PROGRESS_STEP:
-                told = (fraction, text)
-                self._reply(LoadProgress(fraction, text))
-
-        return tell
 
     def _unload(self) -> None:
         with self._changed:
@@ -277,27 +275,9 @@ class EngineHost:
 
     def _report(self, failure: Exception) -> None:
         """Tell of a failed look, once until a look succeeds again: counts, not floods."""
-        error = _in_words(failure, "")
+        error = in_words(failure, "")
         if error.code != self._last_fault:
             self._last_fault = error.code
             self._reply(EngineFault(error))
         if isinstance(error, DeviceLost) and self._on_device_lost is not None:
             self._on_device_lost()
-
-
-def _in_words(failure: Exception, path: str) -> ConsoleError:
-    """What a person is told; `detail` keeps the traceback for the log of the window's process, which is the only one."""
-    if isinstance(failure, ConsoleError):
-        return failure
-    detail = "".join(traceback.format_exception(failure))
-    if isinstance(failure, MemoryError):
-        return OutOfMemory(
-            "There is not enough memory.", "Close other programs or use fewer clip frames.", detail
-        )
-    if isinstance(failure, OSError) and path:
-        return CheckpointError(
-            f"{path} could not be read: {failure.strerror or failure}.", "Check the path.", detail
-        )
-    if path:
-        return CheckpointError(f"{path} could not be loaded.", "The log has the details.", detail)
-    return DeviceError("A look failed.", "The log has the details; the next look is tried.", detail)

@@ -32,6 +32,8 @@ from jepa_core.messages import (
     EngineBack,
     EngineDown,
     EngineFault,
+    ExamineCheckpoint,
+    Examined,
     LoadCheckpoint,
     Refused,
     StopEngine,
@@ -155,6 +157,9 @@ class EngineProcess(EngineClient):
             if self._wanted is not None:
                 self._orders.append(self._wanted)
             self._loads_open = int(self._wanted is not None)
+            if self._examining is not None:
+                self._orders.append(self._examining)
+            self._examines_open = int(self._examining is not None)
             if self._is_stopping:
                 self._orders.append(StopEngine())
             self._is_connected = True
@@ -228,6 +233,7 @@ class EngineProcess(EngineClient):
             if self._down_s is None:
                 self._down_s = now_s
             wanted, was_loading = self._wanted, self._state is State.LOADING
+            examining, self._examining = self._examining, None  # nor ask again what may have killed it
             if was_loading:
                 self._wanted, self._state = None, State.EMPTY  # do not try again what may have killed it
             elif self._state is State.READY:
@@ -237,6 +243,8 @@ class EngineProcess(EngineClient):
         self._tell(EngineDown(f"The engine process {reason}."))
         if was_loading and wanted is not None:
             self._tell(Refused(_load_was_fatal(wanted, reason)))
+        if examining is not None:
+            self._tell(Examined(examining.path, None, None, _load_was_fatal(examining, reason)))
 
     def _may_restart(self) -> bool:
         """Wait out the back-off; False when stopped. After too many deaths wait until a load is ordered."""
@@ -349,10 +357,10 @@ class LocalEngine(EngineClient):
         self._host.handle(message, None if offer is None or offer.frame is None else offer.frame.rgb)
 
 
-def _load_was_fatal(order: LoadCheckpoint, reason: str) -> OutOfMemory | DeviceLost:
+def _load_was_fatal(order: LoadCheckpoint | ExamineCheckpoint, reason: str) -> OutOfMemory | DeviceLost:
     if "SIGKILL" in reason:
         return OutOfMemory(
-            f"The engine process {reason} while loading {order.path}.",
+            f"The engine process {reason} while reading {order.path}.",
             "Most often the system ran out of memory. Close other programs or choose a smaller checkpoint.",
         )
-    return DeviceLost(f"The engine process {reason} while loading {order.path}.", "The log has the details.")
+    return DeviceLost(f"The engine process {reason} while reading {order.path}.", "The log has the details.")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from jepa_core.errors import NotAble
-from jepa_core.families.base import Memory, Prediction
+from jepa_core.families.base import Memory, Motion, Prediction
 from jepa_core.latents import normalise_target, token_numbers
 from jepa_core.nn.attention import gather_tokens
 from jepa_core.nn.positions import Grid
@@ -67,11 +67,13 @@ class MaskedModel:
         patches, grid = self.context_encoder.patch_embed.patches(self._fitting(clip))
         return self._targets(patches, grid)
 
-    def predict(self, clip: Tensor, masks: MaskSet) -> Prediction:
+    def predict(self, clip: Tensor, masks: MaskSet, motion: Motion | None = None) -> Prediction:
         """Masked prediction of each target mask from the context tokens only.
 
         clip (B, C, T, H, W) normalised; masks shared by the batch. Raises NotAble where the file has no predictor.
         """
+        if self.predictor is None:
+            raise self._without_predictor()  # before any encoder runs
         clip = self._fitting(clip)
         patches, grid = self.context_encoder.patch_embed.patches(clip)
         keep = token_numbers(masks.context, clip.device)
@@ -83,7 +85,7 @@ class MaskedModel:
             indices = token_numbers(mask, clip.device)
             predicted.append(self.predict_tokens(context, keep, indices, grid, mask_token=mask_token))
             wanted.append(gather_tokens(target, indices))
-        return Prediction(torch.cat(predicted, dim=1), torch.cat(wanted, dim=1), context)
+        return Prediction(torch.cat(predicted, dim=1), torch.cat(wanted, dim=1), context, latents=target)
 
     def begin(self, clip: Tensor, state: Tensor | None, candidates: int) -> Memory:
         raise NotAble(f"{self.SYSTEM} takes no actions.", "Rollouts need an action-conditioned checkpoint.")
@@ -124,15 +126,18 @@ class MaskedModel:
         mask_token  None = the loaded choice
         """
         if self.predictor is None:
-            raise NotAble(
-                f"{self.info.variant}: this file has no predictor, so nothing can be predicted.",
-                "Load a checkpoint that holds `predictor`.",
-            )
+            raise self._without_predictor()
         grid = grid or self.settings.native
         if self.settings.square_split:
             grid = (grid[0], *self.settings.native[1:])
         number = self.settings.mask_token if mask_token is None else mask_token
         return self.predictor(context, context_indices, target_indices, grid=grid, mask_token=number)
+
+    def _without_predictor(self) -> NotAble:
+        return NotAble(
+            f"{self.info.variant}: this file has no predictor, so nothing can be predicted.",
+            "Load a checkpoint that holds `predictor`.",
+        )
 
     def _targets(self, patches: Tensor, grid: Grid) -> Tensor:
         return normalise_target(

@@ -74,9 +74,12 @@ def make_masks(rule: MaskRule, layout: TokenLayout, look: int) -> MaskSet:
 def rule_for(rule: MaskRule, info: CheckpointInfo) -> MaskRule:
     """The rule a checkpoint follows when it is told `rule`.
 
-    A picture has no future: blocks of it are hidden instead. And a checkpoint draws blocks as it was trained, so a
+    A picture has no future: blocks of it are hidden instead. What predicts from actions alone is shown the past and
+    asked for the future. And a checkpoint draws blocks as it was trained, so a
     generator it does not know gives way to its own first one.
     """
+    if "masked" not in info.abilities and "actions" in info.abilities:
+        return replace(rule, kind="future")  # it predicts what comes next, and nothing else
     if rule.kind == "future" and "temporal" not in info.abilities:
         rule = replace(rule, kind="multiblock")
     generators = TRAINED_WITH.get(info.multiblock, tuple(GENERATORS))

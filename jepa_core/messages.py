@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from jepa_core.errors import ConsoleError
 from jepa_core.types import CheckpointInfo, Inspection, LoadReport, MaskRule
 
@@ -42,6 +45,20 @@ class CancelLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class ExamineCheckpoint:
+    """Say what this file is and what it needs; load nothing. What is loaded stays in use meanwhile."""
+
+    path: str
+    config: str | None
+    options: EngineOptions
+
+
+@dataclass(frozen=True, slots=True)
+class CancelExamine:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class UnloadCheckpoint:
     pass
 
@@ -69,6 +86,8 @@ class FrameHere:
     pts_ns: int
     source: str
     must_answer: bool = False  # lossless: look if one is due, then answer FrameDone(seq)
+    action: NDArray[np.float32] | None = None  # as in Frame
+    state: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +128,26 @@ class Refused:
 @dataclass(frozen=True, slots=True)
 class LoadCancelled:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class Examining:
+    """How far the examination is."""
+
+    path: str
+    fraction: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The answer to ExamineCheckpoint: exactly one of info and error; an error of a refused file carries its report."""
+
+    path: str
+    info: CheckpointInfo | None
+    report: LoadReport | None
+    error: ConsoleError | None = None
+    is_cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,27 @@ class MaskSet:
 
 
 @dataclass(frozen=True, slots=True)
+class LatentView:
+    """What is shown of the latents themselves: what a person set, not what came of it."""
+
+    kind: str = "none"  # "none" | "pca" colours of a fixed basis | "similarity" to one token
+    of: str = "target"  # "target" | "predicted"
+    level: int = -1  # level of features of a family that has several (V-JEPA 2.1), -1 = the last
+    at: tuple[float, float] | None = None  # similarity: the place that was clicked, frame pixels
+    slot: int = -1  # similarity of object slots: the one that was clicked
+
+
+@dataclass(frozen=True, slots=True)
+class LatentBasis:
+    """The fixed axes that PCA colours are drawn in. Fitted once, so that a colour means the same in every look."""
+
+    id: str  # first hex digits of the sha256 of its arrays
+    explained: tuple[float, float, float]  # share of the variance of the looks it was fitted on, per axis
+    fitted_on: int  # tokens
+    level: int  # level of features, -1 = the last
+
+
+@dataclass(frozen=True, slots=True)
 class Inspection:
     """One look of one checkpoint at one clip."""
 
@@ -131,6 +152,14 @@ class Inspection:
     end_ns: int  # result on the host
     checkpoint: str  # CheckpointInfo.id
     step: int = 0  # number of this look since the checkpoint was loaded
+    note: str = ""  # why nothing was predicted, in one sentence; "" where something was
+    view: LatentView | None = None  # what `colors` and `similarity` show
+    basis: LatentBasis | None = None  # of `colors`
+    similarity: NDArray[np.float32] | None = None  # (N,) cosine to the chosen token, -1 … 1
+    regions: NDArray[np.float32] | None = None  # (S, h, w) slots: share of each patch of the newest frame
+    attention: NDArray[np.float32] | None = (
+        None  # (S, S) slots: row = predicted slot, column = what it looks at
+    )
 
     @property
     def surprise(self) -> float:
@@ -212,6 +241,7 @@ class ActionSpec:
     state: tuple[
         str, ...
     ] = ()  # what must be known of the body at every frame to begin a rollout; often nothing
+    is_from_state: bool = False  # past actions are the changes of the state; the source need not tell them
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +286,11 @@ class LoadReport:
     sha256: str = ""
     file_bytes: int = 0
     memory_bytes: int = 0  # forecast of device memory for one look
+    forecasts: Mapping[str, int] = field(
+        default_factory=dict
+    )  # the same for other choices: "16 frames, float32" → bytes
+    device_free_bytes: int = -1  # free on that device when the file was examined, -1 unknown
+    marks: tuple[str, ...] = ()  # how the system was recognised: what was found in the file, in words
 
     @property
     def is_exact(self) -> bool:

@@ -76,13 +76,18 @@ def _checkpoint(text: Any) -> CheckpointInfo | None:
         action = fields.pop("action", None)
         return CheckpointInfo(
             input=InputSpec(**{**spec, "mean": tuple(spec["mean"]), "std": tuple(spec["std"])}),
-            action=ActionSpec(**{name: tuple(value) for name, value in action.items()}) if action else None,
+            action=_action(dict(action)) if action else None,
             abilities=frozenset(fields.pop("abilities", ())),
             notes=tuple(fields.pop("notes", ())),
             **fields,
         )
     except (canonical.NotCanonical, KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def _action(fields: dict[str, Any]) -> ActionSpec:
+    is_from_state = bool(fields.pop("is_from_state", False))
+    return ActionSpec(**{name: tuple(value) for name, value in fields.items()}, is_from_state=is_from_state)
 
 
 def _int(value: Any) -> int:

@@ -16,12 +16,27 @@ Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Motion:
+    """What was done, and how the body stood, at the frames of one clip. Float32, on the model's device."""
+
+    actions: (
+        Tensor | None
+    )  # (1, T - 1, A): all actions that left a frame until the next one of the clip, in a row
+    states: Tensor | None  # (1, T, P)
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
-    """What one masked prediction gave. All float32 or the model's own dtype, on its device."""
+    """What one prediction gave. All float32 or the model's own dtype, on its device."""
 
     predicted: Tensor  # (B, Nt, D), order of the target indices
     target: Tensor  # (B, Nt, D), target encoder, already layer-normed as the family prescribes
     context: Tensor  # (B, Nc, D), context encoder output of the context tokens only
+    latents: Tensor | None = (
+        None  # (B, N, D): the target latents of the whole clip, where they were made anyway
+    )
+    regions: Tensor | None = None  # (B, S, h, w): slots only, share of each patch of the newest frame
+    attention: Tensor | None = None  # (B, S, S): slots only, what each predicted slot looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +65,12 @@ class JepaModel(Protocol):
         """(B, C, T, H, W) normalised → (B, N, D) target latents, layer-normed as the family prescribes."""
         ...
 
-    def predict(self, clip: Tensor, masks: MaskSet) -> Prediction:
+    def predict(self, clip: Tensor, masks: MaskSet, motion: Motion | None = None) -> Prediction:
         """Masked prediction. The context encoder runs on the context tokens only.
 
-        clip (B, C, T, H, W) normalised. Several target masks are predicted one by one and concatenated.
+        clip (B, C, T, H, W) normalised. Several target masks are predicted one by one and concatenated. A family that
+        predicts from actions rolls out from the context frames with the actions of `motion`.
+        Raises NotAble, whose sentence is shown, where this file or this source cannot give a prediction.
         """
         ...
 

@@ -20,7 +20,7 @@ from jepa_core import cjepa_facts as facts
 from jepa_core.assignment import match, matched_error, reorder
 from jepa_core.design import Choices, Design, WeightFile
 from jepa_core.errors import ActionOutOfRange, KeysDiffer, NotAble
-from jepa_core.families.base import Memory, Prediction
+from jepa_core.families.base import Memory, Motion, Prediction
 from jepa_core.nn.cls_vit import ClsVit
 from jepa_core.nn.pointwise import PointwiseEncoder
 from jepa_core.nn.positions import Grid
@@ -150,7 +150,7 @@ class CJepa:
         """
         return self.slot_video(clip, self.seeded_start(clip.shape[0])).slots.flatten(1, 2).float()
 
-    def predict(self, clip: Tensor, masks: MaskSet) -> Prediction:
+    def predict(self, clip: Tensor, masks: MaskSet, motion: Motion | None = None) -> Prediction:
         raise NotAble(
             f"{self.info.variant} predicts objects from slots, actions and body readings, not hidden regions of a picture.",
             "Roll it out with actions, or look at its slots.",

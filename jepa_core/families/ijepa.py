@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from jepa_core.design import Choices, Design, WeightFile
 from jepa_core.errors import ConfigDiffers, NotAble
-from jepa_core.families.base import Prediction
+from jepa_core.families.base import Motion, Prediction
 from jepa_core.latents import check_mask_token, normalise_target, token_numbers
 from jepa_core.masked import MaskedModel, Settings
 from jepa_core.masked_design import Parts, empty_modules, make_design, read_parts
@@ -96,7 +96,7 @@ class IJepa(MaskedModel):
     ) -> IJepa:
         return cls(design.settings, modules, info, report)
 
-    def predict(self, clip: Tensor, masks: MaskSet) -> Prediction:
+    def predict(self, clip: Tensor, masks: MaskSet, motion: Motion | None = None) -> Prediction:
         """As MaskedModel.predict; target blocks of one size go through the predictor together."""
         if len({len(target) for target in masks.targets}) != 1:
             return super().predict(clip, masks)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from jepa_core import lewm_facts as facts
 from jepa_core.design import Choices, Design, LookSize, WeightFile
 from jepa_core.errors import ActionOutOfRange, KeysDiffer, NotAble
-from jepa_core.families.base import Memory, Prediction
+from jepa_core.families.base import Memory, Motion, Prediction
 from jepa_core.lewm_file import PARTS
 from jepa_core.metrics import token_error
 from jepa_core.nn.adaln import AdaLnPredictor
@@ -127,7 +127,7 @@ class LeWorldModel:
         """(B, C, T, H, W) normalised → (B, T, D) float32: the projected CLS token of each frame alone."""
         return self.projector(self.tokens(clip)[:, :, 0]).float()
 
-    def predict(self, clip: Tensor, masks: MaskSet) -> Prediction:
+    def predict(self, clip: Tensor, masks: MaskSet, motion: Motion | None = None) -> Prediction:
         raise NotAble(
             f"{NAME} predicts frames from actions, not hidden regions.",
             "Roll it out with actions; it has one latent per frame, so there is no region to hide.",

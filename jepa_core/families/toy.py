@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from jepa_core.errors import ActionOutOfRange, NotAble
-from jepa_core.families.base import Memory, Prediction
+from jepa_core.families.base import Memory, Motion, Prediction
 from jepa_core.types import ActionSpec, CheckpointInfo, InputSpec, LoadReport, MaskSet
 
 WIDTH = 3  # channels of a latent: red, green, blue, normalised
@@ -81,7 +81,7 @@ class ToyModel:
         tiles = clip.reshape(B, C, t, spec.tubelet, h, spec.patch, w, spec.patch)
         return tiles.float().mean(dim=(3, 5, 7)).flatten(2).transpose(1, 2)  # (B, N, 3)
 
-    def predict(self, clip: Tensor, masks: MaskSet) -> Prediction:
+    def predict(self, clip: Tensor, masks: MaskSet, motion: Motion | None = None) -> Prediction:
         """Persistence: every target token repeats the newest context token at its place."""
         latents = self.encode(clip)
         side = self.grid(clip.shape[2])[1]

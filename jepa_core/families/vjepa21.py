@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from jepa_core import vjepa21_facts as facts
 from jepa_core.design import Choices, Design, LookSize, Stored, WeightFile
 from jepa_core.errors import KeysDiffer, NotAble
-from jepa_core.families.base import Memory, Prediction
+from jepa_core.families.base import Memory, Motion, Prediction
 from jepa_core.latents import choose_mask_token, normalise_target, token_numbers
 from jepa_core.nn.attention import gather_tokens
 from jepa_core.nn.leveled import (
@@ -153,7 +153,7 @@ class VJepa21:
             return concatenated(levels)
         return levels[-1]
 
-    def predict(self, clip: Tensor, masks: MaskSet) -> Prediction:
+    def predict(self, clip: Tensor, masks: MaskSet, motion: Motion | None = None) -> Prediction:
         """Masked prediction of each target mask from the context tokens only.
 
         clip (B, C, T, H, W) normalised; masks shared by the batch. Raises NotAble where the file has no predictor or
@@ -170,7 +170,7 @@ class VJepa21:
             is_picture = clip.shape[2] == 1
             predicted.append(self.predict_tokens(context, keep, indices, grid, is_picture=is_picture)[0])
             wanted.append(gather_tokens(target, indices))
-        return Prediction(torch.cat(predicted, dim=1), torch.cat(wanted, dim=1), context)
+        return Prediction(torch.cat(predicted, dim=1), torch.cat(wanted, dim=1), context, latents=target)
 
     def begin(self, clip: Tensor, state: Tensor | None, candidates: int) -> Memory:
         raise NotAble(f"{NAME} takes no actions.", "Rollouts need an action-conditioned checkpoint.")

@@ -18,7 +18,7 @@ from jepa_core import poses
 from jepa_core import vjepa2_ac_facts as facts
 from jepa_core.design import Choices, Design, LookSize, Stored, WeightFile
 from jepa_core.errors import ActionOutOfRange, KeysDiffer, NotAble
-from jepa_core.families.base import Memory, Prediction
+from jepa_core.families.base import Memory, Motion, Prediction
 from jepa_core.families.vjepa2 import encoder_tables
 from jepa_core.latents import normalise_target
 from jepa_core.nn.ac_predictor import AcPredictor, AcPredictorSpec
@@ -131,7 +131,7 @@ class VJepa2Ac:
         """(B, C, T, H, W) normalised → (B, T·n, D) float32 latents of each frame alone, layer-normed (A2)."""
         return self.normed(self.features(clip))
 
-    def predict(self, clip: Tensor, masks: MaskSet) -> Prediction:
+    def predict(self, clip: Tensor, masks: MaskSet, motion: Motion | None = None) -> Prediction:
         raise NotAble(
             f"{NAME} predicts frames from actions, not hidden regions.",
             "Roll it out with actions, or load a V-JEPA 2 checkpoint to watch masked regions.",

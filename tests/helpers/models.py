@@ -19,9 +19,9 @@ from torch import Tensor
 
 from jepa_core.clock import CancelToken
 from jepa_core.errors import KeysDiffer, NotAble
-from jepa_core.families.base import Memory, Prediction, Progress
-from jepa_core.messages import LoadCheckpoint
-from jepa_core.types import CheckpointInfo, InputSpec, LoadReport, MaskSet
+from jepa_core.families.base import Memory, Motion, Prediction, Progress
+from jepa_core.messages import ExamineCheckpoint, LoadCheckpoint
+from jepa_core.types import ActionSpec, CheckpointInfo, InputSpec, LoadReport, MaskSet
 
 LOADER = "tests.helpers.models:load_scripted"
 D = 4
@@ -43,9 +43,13 @@ class ScriptedModel:
         frames: int = 8,
         fps: float = 10.0,
         tubelet: int = 2,
+        action: int = 0,
+        has_predictor: bool = True,
     ) -> None:
-        """`before` is called first in every prediction: a test blocks there to make the model as slow as it likes."""
+        """`action`: numbers of an action block; it then tells in `motions` what it was given. `before` is called first in every prediction: a test blocks there to make the model as slow as it likes."""
         self.looks = 0
+        self.motions: list[Motion | None] = []
+        self._has_predictor = has_predictor
         self._delay_s = delay_ms / 1e3
         self._nan_at, self._fail_at, self._crash_at = nan_at, fail_at, crash_at
         self._before = before
@@ -57,8 +61,8 @@ class ScriptedModel:
             path=path,
             sha256="0" * 64,
             input=spec,
-            action=None,
-            abilities=frozenset({"masked", "temporal"}),
+            action=_action_spec(action),
+            abilities=frozenset({"masked", "temporal"} if has_predictor else {"temporal"}),
             embed_dim=D,
         )
         self.report = LoadReport("scripted:", "Scripted", "known answers", matched=1)
@@ -78,8 +82,11 @@ class ScriptedModel:
         level = torch.stack([part.mean(1) for part in parts], 1)  # (B, steps)
         return level.repeat_interleave(h * w, 1)[..., None].repeat(1, 1, D)  # (B, N, D)
 
-    def predict(self, clip: Tensor, masks: MaskSet) -> Prediction:
+    def predict(self, clip: Tensor, masks: MaskSet, motion: Motion | None = None) -> Prediction:
         look, self.looks = self.looks, self.looks + 1
+        self.motions.append(motion)
+        if not self._has_predictor:
+            raise NotAble("This script has no predictor.", "Choose another script.")
         if self._before is not None:
             self._before()
         if self._delay_s:
@@ -102,6 +109,11 @@ class ScriptedModel:
 
     def step(self, memory: Memory, action: Tensor) -> Memory:
         raise NotAble("The scripted model takes no actions.")
+
+
+def _action_spec(width: int) -> ActionSpec | None:
+    names = tuple(f"action {n}" for n in range(width))
+    return ActionSpec(names, ("",) * width, (-1.0,) * width, (1.0,) * width) if width else None
 
 
 def error_of(tokens: Tensor) -> Tensor:
@@ -127,3 +139,11 @@ def load_scripted(order: LoadCheckpoint, progress: Progress, cancel: CancelToken
         key: value if key in ("delay_ms", "fps") else int(value) for key, value in options.items()
     }
     return ScriptedModel(path=order.path, **numbers)
+
+
+def examine_checkpoint(
+    order: ExamineCheckpoint, progress: Progress, cancel: CancelToken
+) -> tuple[CheckpointInfo, LoadReport]:
+    """The examiner beside `load_scripted`: the same accidents, nothing loaded."""
+    model = load_scripted(LoadCheckpoint(order.path, order.config, order.options), progress, cancel)
+    return model.info, model.report

@@ -151,3 +151,66 @@ def test_crops_are_stacked_oldest_first():
     assert clip is not None
     assert clip.crops()[:, 0, 0, 0].tolist() == [0, 1]
     assert clip.newest.seq == 1
+
+
+def feed_actions(buffer: ClipBuffer, indices: list[int]) -> None:
+    """Frames of a source that tells what was done: the action leaving frame i is (i, -i), the state there (i,)."""
+    for at in indices:
+        action, state = np.array([at, -at], np.float32), np.array([at], np.float32)
+        buffer.add(ClipFrame(CROP, at, 1000 + at, at * 100 * MS, None, at, action, state))
+
+
+def test_clip_by_steps_takes_every_nth_frame_and_all_actions_between():
+    buffer = make_buffer(tubelet=1, frames=3)
+    buffer.set_step(5)
+    feed_actions(buffer, list(range(13)))
+
+    clip = buffer.clip()
+
+    assert clip is not None
+    assert clip.seqs == (2, 7, 12)
+    assert clip.motion.actions is not None
+    first, second = clip.motion.actions  # each five actions of two numbers
+    assert first.tolist() == [2, -2, 3, -3, 4, -4, 5, -5, 6, -6]
+    assert second.tolist()[:2] == [7, -7]
+    assert clip.motion.states is not None
+    assert clip.motion.states.ravel().tolist() == [2, 7, 12]
+
+
+def test_a_frame_missing_between_steps_empties_the_clip_since_its_action_is_missing_too():
+    buffer = make_buffer(tubelet=1, frames=3)
+    buffer.set_step(5)
+    feed_actions(buffer, [*range(13), *range(14, 17)])
+    assert seqs(buffer) == [16]
+
+
+def test_clip_by_time_does_not_mind_a_missing_frame():
+    buffer = make_buffer(fps=10.0, tubelet=1, frames=3)
+    feed_actions(buffer, [0, 1, 3, 4])
+    assert seqs(buffer) == [1, 3, 4]
+
+
+def test_another_step_empties_the_clip():
+    buffer = make_buffer(tubelet=1, frames=3)
+    feed_actions(buffer, list(range(4)))
+    buffer.set_step(2)
+    assert buffer.clip() is None
+
+
+def test_motion_is_unknown_where_one_frame_does_not_tell_it():
+    buffer = make_buffer(fps=10.0, tubelet=1, frames=3)
+    feed_actions(buffer, [0, 1])
+    buffer.add(ClipFrame(CROP, 2, 1002, 200 * MS, None, 2))
+    clip = buffer.clip()
+    assert clip is not None
+    assert clip.motion.states is None
+    assert clip.motion.actions is not None  # of the two frames that were left, both told
+
+
+@given(step=st.integers(1, 7), most=st.integers(1, 5), count=st.integers(1, 80))
+def test_clip_by_steps_is_the_same_though_old_frames_are_forgotten(step: int, most: int, count: int):
+    buffer = make_buffer(tubelet=1, frames=most)
+    buffer.set_step(step)
+    feed_actions(buffer, list(range(count)))
+    assert seqs(buffer) == list(range(count - 1, -1, -step))[:most][::-1]
+    assert len(buffer) <= step * most

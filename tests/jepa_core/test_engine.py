@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -216,3 +218,38 @@ def test_a_model_that_keeps_up_lets_no_look_go():
     looks(engine, range(12))
 
     assert engine.looks_let_go == 0
+
+
+def test_model_without_a_predictor_is_looked_at_with_a_sentence_and_no_error():
+    look = looks(make_engine(ScriptedModel(has_predictor=False)), range(8))[-1]
+
+    assert look.note == "This script has no predictor."
+    assert not np.isfinite(look.error).any()
+    assert look.masks.targets == ()
+    assert len(look.masks.context) == look.layout.n_tokens
+    assert np.isnan(look.signals["surprise"])
+    assert np.isnan(look.pooled[:2]).all()
+    assert np.isfinite(look.pooled[2]).all()
+
+
+def test_actions_of_the_source_reach_the_model_in_whole_blocks():
+    model = ScriptedModel(action=6, tubelet=1, frames=3)
+    engine = make_engine(model)
+    made = [
+        engine.offer(replace(make_frame(seq), action=np.array([seq, -seq], np.float32))) for seq in range(7)
+    ]
+
+    newest = made[-1]
+    assert newest is not None
+    assert newest.clip == (0, 3, 6)  # blocks of six numbers are three source actions of two
+    motion = model.motions[-1]
+    assert motion is not None
+    assert motion.actions is not None
+    assert motion.actions.tolist() == [[[0, 0, 1, -1, 2, -2], [3, -3, 4, -4, 5, -5]]]
+
+
+def test_source_without_actions_leaves_them_unknown():
+    model = ScriptedModel(action=6)
+    looks(make_engine(model), range(8))
+    assert model.motions[-1] is not None
+    assert model.motions[-1].actions is None

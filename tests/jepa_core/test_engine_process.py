@@ -29,6 +29,8 @@ from jepa_core.messages import (
     EngineDown,
     EngineFault,
     EngineOptions,
+    Examined,
+    Examining,
     LoadCancelled,
     Loaded,
     LoadProgress,
@@ -239,6 +241,50 @@ class TestBothHostings:
         load(engine, listener)
         assert listener.of(LoadCancelled) == []
         assert len(listener.of(Loaded)) == 1
+
+    def test_examining_says_what_a_file_is_and_loads_nothing(self, engine: EngineClient, listener: Listener):
+        engine.examine("scripted:", options=ONE_THREAD)
+        [answer] = listener.wait_for(Examined)
+        assert answer.info is not None
+        assert answer.info.family == "Scripted"
+        assert answer.error is None
+        assert [told.text for told in listener.of(Examining)] == ["reading the script"]
+        assert engine.state is State.EMPTY
+
+    def test_examining_a_refused_file_tells_why_with_its_report(
+        self, engine: EngineClient, listener: Listener
+    ):
+        engine.examine("scripted:?refuse=1", options=ONE_THREAD)
+        [answer] = listener.wait_for(Examined)
+        assert isinstance(answer.error, KeysDiffer)
+        assert answer.report is not None
+        assert answer.info is None
+
+    def test_examining_can_be_called_off(self, engine: EngineClient, listener: Listener):
+        engine.examine("scripted:?slow=1", options=ONE_THREAD)
+        listener.wait_for(Examining)
+        engine.cancel_examine()
+        [answer] = listener.wait_for(Examined)
+        assert answer.is_cancelled
+
+    def test_a_newer_question_replaces_an_older_one(self, engine: EngineClient, listener: Listener):
+        engine.examine("scripted:?slow=1", options=ONE_THREAD)
+        listener.wait_for(Examining)
+        engine.examine("scripted:?frames=4", options=ONE_THREAD)
+        [answer] = listener.wait_for(Examined)
+        assert answer.path == "scripted:?frames=4"
+
+    def test_loaded_checkpoint_goes_on_looking_while_another_is_examined(
+        self, engine: EngineClient, listener: Listener, shower: Shower
+    ):
+        engine.load("scripted:", options=ONE_THREAD)
+        listener.wait_for(Loaded)
+        engine.examine("scripted:?slow=1", options=ONE_THREAD)
+        listener.wait_for(Examining)
+        assert all(shower.offer_and_wait(6))
+        assert listener.of(Looked)
+        engine.cancel_examine()
+        listener.wait_for(Examined)
 
     def test_lossless_frames_are_all_looked_at_in_step(
         self, engine: EngineClient, listener: Listener, shower: Shower
@@ -480,6 +526,16 @@ def test_death_while_loading_refuses_the_checkpoint_and_leaves_an_empty_engine(
     listener.wait_for(EngineBack)
     assert process.state is State.EMPTY
     load(process, listener)
+
+
+def test_death_while_examining_answers_the_question_and_asks_it_no_more(
+    process: EngineProcess, listener: Listener
+):
+    process.examine("scripted:?die=1", options=ONE_THREAD)
+    [answer] = listener.wait_for(Examined)
+    assert isinstance(answer.error, OutOfMemory)
+    process.examine("scripted:", options=ONE_THREAD)
+    assert listener.wait_for(Examined, 2)[-1].info is not None
 
 
 def test_engine_that_dies_again_and_again_is_given_up_and_a_new_load_revives_it(

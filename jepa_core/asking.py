@@ -12,6 +12,15 @@ from typing import Any
 from jepa_core.design import Choices, Config, WeightFile
 from jepa_core.errors import ConfigDiffers
 
+LARGEST = 1_000_000  # of any number a config may state: pixels, frames, blocks, heads
+LONGEST = 80  # characters of a stranger's value in a sentence
+
+
+def said(value: Any) -> str:
+    """A config's value as a sentence can hold it: short, and without signs that move a terminal's cursor."""
+    text = str(value) if isinstance(value, int | float) else repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
 
 class Sources:
     """Where the facts of one file may come from, and what has been taken from where."""
@@ -43,7 +52,7 @@ class Sources:
     def contradiction(self, what: str, configured: Any, found: Any, key: str = "") -> ConfigDiffers:
         where = f"{self.config.source}{', ' + key if key else ''}"
         return ConfigDiffers(
-            f"{self.file.name}: {where} says {what} {configured}, the tensors say {found}.",
+            f"{self.file.name}: {where} says {what} {said(configured)}, the tensors say {found}.",
             "This config belongs to another checkpoint. Choose the right one with --config.",
         )
 
@@ -54,10 +63,16 @@ class Sources:
         )
 
     def whole(self, value: Any, what: str, where: str, least: int = 1) -> int:
-        """A whole number, or ConfigDiffers."""
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ConfigDiffers(f"{where} is {value!r}, not a {what}.", "Mend the config.")
+        """A whole number of a size that a model can have, or ConfigDiffers."""
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:
+            raise ConfigDiffers(f"{where} is {said(value)}, not a {what}.", "Mend the config.")
         return value
+
+    def positive(self, value: Any, what: str, where: str) -> float:
+        """A number above zero, or ConfigDiffers."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LARGEST:
+            raise ConfigDiffers(f"{where} is {said(value)}, not a {what}.", "Mend the config.")
+        return float(value)
 
     def dividing(self, found: tuple[Any, str], width: int, what: str) -> int:
         """A number of heads that divides the width, or ConfigDiffers; written down with its origin."""
@@ -76,15 +91,15 @@ class Sources:
         if found is None:
             self.assumed["frame rate"] = f"{default:g} per second ({why})"
             return default
-        if isinstance(found[0], bool) or not isinstance(found[0], int | float) or found[0] <= 0:
-            raise ConfigDiffers(f"{found[1]} is {found[0]!r}, not a frame rate.", "Mend the config.")
-        self.assumed["frame rate"] = f"{found[0]:g} per second ({found[1]})"
-        return float(found[0])
+        rate = self.positive(found[0], "frame rate", found[1])
+        self.assumed["frame rate"] = f"{rate:g} per second ({found[1]})"
+        return rate
 
     def check_hidden(self, what: str, width: int, ratio: Any, hidden: int, *, is_gated: bool) -> None:
         """A configured MLP ratio against the hidden width: int(), not round(); a gated MLP may be two thirds as wide."""
         if not isinstance(ratio, int | float) or isinstance(ratio, bool):
             return
+        ratio = self.positive(ratio, "MLP ratio", f"{self.config.source}, mlp_ratio")
         whole = int(width * ratio + 1e-6)  # a ratio printed with too few digits must not lose one
         wide = math.ceil(int(2 * whole / 3) / 8) * 8
         if hidden not in ({whole, wide} if is_gated else {whole}):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import torch
 
 from jepa_core.design import Config, Stored, WeightFile
+from jepa_core.votes import count_blocks
 
 THIRDS = ("query", "key", "value")  # in this order along dimension 0 of the fused qkv
 HEADS = ("pooler.", "classifier.")  # of fine-tuned classifiers, unused here
@@ -91,13 +92,9 @@ def _sources(part: str, official: str) -> tuple[str, ...]:
 def _wanted(plain: Mapping[str, Stored]) -> Iterable[tuple[str, str, tuple[str, ...]]]:
     """(part, official name, Hugging Face names) of everything a file with these layers can hold."""
     for part, blocks in _LAYER.items():
-        layers = [int(m[1]) for name in plain if (m := re.match(rf"{part}\.layer\.(\d+)\.", name))]
+        depth = count_blocks(plain, f"{part}.layer")
         stems = list(_FIXED[part])
-        stems += [
-            f"{blocks}.{i}.{inner}"
-            for i in range(max(layers, default=-1) + 1)
-            for inner in ("attn.qkv", *_BLOCK)
-        ]
+        stems += [f"{blocks}.{i}.{inner}" for i in range(depth) for inner in ("attn.qkv", *_BLOCK)]
         for stem in stems:
             for kind in ("weight", "bias"):
                 yield part, f"{stem}.{kind}", _sources(part, f"{stem}.{kind}")

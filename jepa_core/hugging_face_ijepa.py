@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from jepa_core.design import Config, Stored, WeightFile
 from jepa_core.hugging_face import joined
+from jepa_core.votes import count_blocks
 
 INSIDE = "ijepa."  # prefix where a classifier surrounds the model
 HEADS = ("pooler.", "classifier.")  # unused here
@@ -102,8 +103,8 @@ def _sources(official: str, plain: Iterable[str]) -> tuple[str, ...]:
 
 def _wanted(plain: Mapping[str, Stored]) -> Iterable[tuple[str, tuple[str, ...]]]:
     """(official name, Hugging Face names) of everything a file with these layers can hold."""
-    pattern, _, inside = _spelling(plain)
-    depth = max((int(m[1]) for name in plain if (m := re.match(pattern, name))), default=-1) + 1
+    _, layers, inside = _spelling(plain)
+    depth = count_blocks(plain, layers)
     for official in _FIXED:
         yield official, _sources(official, plain)
     for number in range(depth):

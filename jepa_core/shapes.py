@@ -6,13 +6,13 @@ such instead of bending the whole reading. Knows no family; reads no weight.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from jepa_core.design import Stored
+from jepa_core.votes import count_blocks
 
 Tensors = Mapping[str, Stored]
 T = TypeVar("T")
@@ -77,23 +77,20 @@ def read_predictor(tensors: Tensors) -> PredictorShapes | None:
     _vote_vectors(tensors, ("predictor_norm.weight", "predictor_norm.bias", "predictor_embed.bias"), width)
     if not (width and hidden and depth):
         return None
-    numbers = [int(m[1]) for name in tensors if (m := re.fullmatch(r"mask_tokens\.(\d+)", name))]
-    numbers += [0] * ("mask_token" in tensors)
     table = tensors.get("predictor_pos_embed")
     return PredictorShapes(
         width=_winner(width),
         depth=depth,
         hidden=_winner(hidden),
         is_gated=_winner(gated),
-        mask_tokens=max(numbers, default=-1) + 1,
+        mask_tokens=max(count_blocks(tensors, "mask_tokens"), int("mask_token" in tensors)),
         table_tokens=table.shape[1] if table is not None and len(table.shape) == 3 else 0,
     )
 
 
 def depth_of(tensors: Tensors, blocks: str = "blocks") -> int:
     """Number of blocks named in a part."""
-    found = [int(m[1]) for name in tensors if (m := re.match(rf"{blocks}\.(\d+)\.", name))]
-    return max(found, default=-1) + 1
+    return count_blocks(tensors, blocks)
 
 
 def _read_blocks(

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from jepa_core.design import Config
 from jepa_core.errors import ConfigDiffers
-
-MAX_BYTES = 1_000_000  # a config is a page of text; anything larger is something else
+from jepa_core.plain_text import MAX_JSON_BYTES, MAX_YAML_BYTES, BadText, read_json, read_yaml
 
 
 def find_config(checkpoint: Path, explicit: Path | None = None) -> Config:
@@ -63,24 +59,36 @@ def _beside(checkpoint: Path) -> Path | None:
 
 
 def _read_mapping(path: Path) -> Mapping[str, Any]:
+    is_json = path.suffix == ".json"
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigDiffers(
-                f"{path.name} is larger than a config can be.", "Choose another with --config."
-            )
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+        values = _read_text(path, is_json=is_json)
     except OSError as error:
         raise ConfigDiffers(f"The config {path} cannot be read.", "Check the path.", str(error)) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        where = getattr(getattr(error, "problem_mark", None), "line", getattr(error, "lineno", 1) - 1) + 1
+    except BadText as error:
+        where = f", line {error.line}," if error.line else ""
         raise ConfigDiffers(
-            f"{path.name}, line {where}, is not valid {'JSON' if path.suffix == '.json' else 'YAML'}.",
+            f"{path.name}{where} {error.what}.",
             "Mend the file or choose another with --config.",
-            str(error),
+            error.detail,
         ) from error
     if not isinstance(values, Mapping):
         raise ConfigDiffers(
             f"{path.name} holds no settings.", "Mend the file or choose another with --config."
         )
     return values
+
+
+def _read_text(path: Path, *, is_json: bool) -> Any:
+    """The file's value. A pipe or a device is no file: it could be endless. Raises BadText or OSError."""
+    if not path.is_file() and path.exists():
+        raise BadText("is not a file")
+    most = MAX_JSON_BYTES if is_json else MAX_YAML_BYTES
+    with path.open("rb") as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise BadText("is larger than settings can be")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadText("is not text", 0, str(error)) from error
+    return read_json(text) if is_json else read_yaml(text)

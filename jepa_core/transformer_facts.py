@@ -191,12 +191,6 @@ class TransformerFacts(Sources):
         if shapes_p is not None:
             self.check("predictor width", self.configured(*keys.predictor_width), shapes_p.width)
 
-    def positive(self, value: Any, what: str, where: str) -> float:
-        """A number above zero, or ConfigDiffers."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise ConfigDiffers(f"{where} is {value!r}, not a {what}.", "Mend the config.")
-        return float(value)
-
     def by_file_name(self) -> str:
         """How to name the published file's name as an origin."""
         return f"file name {self.file.name}"
@@ -215,9 +209,10 @@ class TransformerFacts(Sources):
         depths = {
             depth_of(self.file.parts[p]) for p in ("encoder", "target_encoder") if self.file.parts.get(p)
         }
-        if found[0] not in depths:
-            raise self.contradiction("depth", found[0], " and ".join(map(str, sorted(depths))))
-        return self.whole(found[0], "depth", found[1])
+        depth = self.whole(found[0], "depth", found[1])
+        if depth not in depths:
+            raise self.contradiction("depth", depth, " and ".join(map(str, sorted(depths))))
+        return depth
 
     def heads(self, depth: int) -> int:
         """Encoder heads: no shape tells them, and a wrong number gives wrong results without an error."""
@@ -272,11 +267,10 @@ class TransformerFacts(Sources):
         found = self.find(("mlp_ratio",), *arch("mlp_ratio"))
         if found is None and self.model_name in MODELS:
             found = MODELS[self.model_name][3], self.config.says(*self.keys.model_name)
-        if found is None or not isinstance(found[0], int | float):
+        if found is None:
             return
-        hidden = int(
-            self.shapes.width * found[0] + 1e-6
-        )  # a ratio printed with too few digits must not lose one
+        ratio = self.positive(found[0], "MLP ratio", found[1])
+        hidden = int(self.shapes.width * ratio + 1e-6)  # a ratio printed with too few digits must not lose one
         wide = math.ceil(int(2 * hidden / 3) / 8) * 8
         fitting = {hidden, wide} if self.shapes.is_gated else {hidden}
         if self.shapes.hidden not in fitting:

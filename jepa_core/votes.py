@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from jepa_core.design import Stored
 
@@ -27,13 +27,13 @@ def vote(tensors: Mapping[str, Stored], *places: Place, default: int = 0) -> int
     return votes.most_common(1)[0][0] if votes else default
 
 
-def count_blocks(tensors: Mapping[str, Stored], stem: str) -> int:
-    """How many numbered blocks follow `stem.`: one more than the greatest number.
+def count_blocks(tensors: Iterable[str], stem: str) -> int:
+    """How many numbered blocks or tensors follow `stem.`: one more than the greatest number.
 
-    A number far beyond the rest is a stray name, not a depth: it is left out, to be named as unexpected later.
+    A number far beyond the rest is a stray name, not a depth: it is left out, to be named as unexpected later. So a
+    name alone can never ask for a billion blocks.
     """
-    found = sorted(
-        {int(m[1]) for name in tensors if (m := re.match(rf"{re.escape(stem)}\.(\d{{1,6}})\.", name))}
-    )
+    pattern = re.compile(rf"{re.escape(stem)}\.([0-9]{{1,6}})(?:\.|$)")
+    found = sorted({int(m[1]) for name in tensors if (m := pattern.match(name))})
     depth = found[-1] + 1 if found else 0
     return depth if depth <= 4 * len(found) else len(found)

@@ -270,7 +270,9 @@ class TransformerFacts(Sources):
         if found is None:
             return
         ratio = self.positive(found[0], "MLP ratio", found[1])
-        hidden = int(self.shapes.width * ratio + 1e-6)  # a ratio printed with too few digits must not lose one
+        hidden = int(
+            self.shapes.width * ratio + 1e-6
+        )  # a ratio printed with too few digits must not lose one
         wide = math.ceil(int(2 * hidden / 3) / 8) * 8
         fitting = {hidden, wide} if self.shapes.is_gated else {hidden}
         if self.shapes.hidden not in fitting:

@@ -17,10 +17,9 @@ from jepa_core.types import Box, CheckpointInfo, Frame, Inspection
 from widgets import colormaps
 from widgets.chips import Piece, paint_caption, paint_chip, paint_dashed, paint_sentence
 from widgets.colormaps import Scale
+from widgets.frame_layers import FrameLayers
 from widgets.frame_words import footer, header, token_words
 from widgets.overlays.base import Stage
-from widgets.overlays.error import ErrorOverlay
-from widgets.overlays.masks import MasksOverlay
 from widgets.state_notice import StateNotice
 from widgets.theme import Theme, current, follow
 
@@ -41,9 +40,8 @@ class FrameView(QWidget):
         self._age_ms: float | None = None
         self._input_size = 0
         self._title = ""
-        self._layers = frozenset({"error", "masks"})
+        self._layers = FrameLayers(frozenset({"error", "masks"}))
         self._scale, self._color_map = Scale(), colormaps.ERROR
-        self._error, self._masks = ErrorOverlay(), MasksOverlay()
         self._is_region_tool = False
         self._drag: tuple[QPointF, QPointF] | None = None
         self._region: Box | None = None
@@ -85,8 +83,7 @@ class FrameView(QWidget):
     def show_inspection(self, inspection: Inspection | None) -> None:
         """The newest look, of whichever frame it is; the header says which and how stale."""
         self._inspection = inspection
-        self._error.prepare(inspection)
-        self._masks.prepare(inspection)
+        self._layers.prepare(inspection)
         self.setAccessibleDescription(self.description())
         if self._token is not None:
             self.tokenHovered.emit(self.token_words(*self._token))
@@ -118,8 +115,8 @@ class FrameView(QWidget):
         self.update()
 
     def set_layers(self, layers: set[str] | frozenset[str]) -> None:
-        """Which of "error" and "masks" lie over the picture."""
-        self._layers = frozenset(layers)
+        """Which overlays, named as in the registry, lie over the picture."""
+        self._layers.set_names(frozenset(layers))
         self.update()
 
     def set_scale(self, scale: Scale) -> None:
@@ -222,7 +219,7 @@ class FrameView(QWidget):
 
     def _stage(self, theme: Theme) -> Stage:
         size = (max(self._image.width(), 1), max(self._image.height(), 1))
-        return Stage(self._picture_rect(theme), size, theme, self._scale, self._color_map, self._layers)
+        return Stage(self._picture_rect(theme), size, theme, self._scale, self._color_map, self._layers.names)
 
     def _place_notice(self) -> None:
         theme = current()
@@ -307,14 +304,9 @@ class FrameView(QWidget):
             return
         painter.save()
         painter.setClipRect(stage.picture)
-        if "error" in self._layers:
-            self._error.paint(painter, stage)
-        if "masks" in self._layers:
-            self._masks.paint(painter, stage)
+        self._layers.paint(painter, stage)
         square = stage.box_to_widget(inspection.layout.crop).adjusted(0.5, 0.5, -0.5, -0.5)
-        if not (
-            "masks" in self._layers and self._masks.covers_all
-        ):  # the double outline already stands there
+        if not self._layers.hides_all:  # the double outline already stands there
             paint_dashed(painter, stage.theme, square)
         if self._token is not None and inspection.layout.kind == "grid":
             row, column = self._token
@@ -322,7 +314,7 @@ class FrameView(QWidget):
             for width, role in ((3, "ink_dark"), (1, "ink_light")):
                 painter.setPen(QPen(stage.theme.color(role), width))
                 painter.drawRect(cell)
-        inset = stage.theme.px(14 if self._hides_all else 4)
+        inset = stage.theme.px(14 if self._layers.hides_all else 4)
         paint_caption(painter, stage.theme, self._square_words(), square.intersected(stage.picture), inset)
         painter.restore()
 
@@ -336,17 +328,13 @@ class FrameView(QWidget):
             )
         else:
             saw, short = self.tr("the model saw this square"), []
-        if self._hides_all:
+        if self._layers.hides_all:
             return [self.tr("{0} · what comes next is hidden from it everywhere").format(saw), saw, *short]
         return [saw, *short]
 
     @property
     def _is_gap(self) -> bool:
         return self._frame is not None and self._frame.is_gap
-
-    @property
-    def _hides_all(self) -> bool:
-        return "masks" in self._layers and self._masks.covers_all
 
     def _paint_regions(self, painter: QPainter, stage: Stage) -> None:
         """The rectangle being drawn, or the one that was drawn while its tool is in hand."""

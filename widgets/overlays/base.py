@@ -21,7 +21,10 @@ from widgets.theme import Theme
 OVERLAYS: dict[str, str] = {
     "error": "widgets.overlays.error:ErrorOverlay",
     "masks": "widgets.overlays.masks:MasksOverlay",
-}
+}  # painted in this order
+
+RASTERS = frozenset({"error"})
+"""Overlays that colour the whole picture. At most one is on: two would mix, and each costs more than the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,11 @@ class Stage:
     scale: Scale
     color_map: str
     layers: frozenset[str]
+
+    @property
+    def has_raster(self) -> bool:
+        """Is the picture already coloured?"""
+        return bool(self.layers & RASTERS)
 
     def to_widget(self) -> QTransform:
         """Frame pixels → widget pixels."""

@@ -52,11 +52,9 @@ class MasksOverlay:
         painter.save()
         if self.covers_all:
             region = _rim(stage.box_to_widget(self._layout.crop), stage.theme.px(10))
-        elif "error" not in stage.layers:
+        elif not stage.has_raster:
             painter.fillPath(region, stage.theme.color("veil", 0.45))
-        painter.fillPath(
-            region, QBrush(self._hatch(stage.theme, 0.6 if "error" not in stage.layers else 0.42))
-        )
+        painter.fillPath(region, QBrush(self._hatch(stage.theme, 0.42 if stage.has_raster else 0.6)))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         lines = [transform.map(line) for line in self._lines]
         for width, role in ((4.0, "ink_dark"), (2.0, "ink_light")):

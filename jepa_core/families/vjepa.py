@@ -180,8 +180,8 @@ def _table_split(facts: TransformerFacts, parts: Parts) -> tuple[Grid, bool]:
     if table is not None and len(table.shape) == 3:
         stored = table.read().float()
         for grid, uniform in _splits(table.shape[1], facts.shapes.tubelet > 0):
-            fresh = _fresh(grid, table.shape[2], uniform) if table.shape[2] % 4 == 0 or uniform else None
-            if fresh is not None and (fresh - stored).abs().max() < TABLE_ROUNDING:
+            fresh = _fresh(grid, table.shape[2], uniform)
+            if fresh.shape == stored.shape and (fresh - stored).abs().max() < TABLE_ROUNDING:
                 return grid, uniform
     raise facts.unknown("clip length and input size", "data.num_frames, data.crop_size")
 

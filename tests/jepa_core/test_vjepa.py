@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -325,3 +328,12 @@ def test_encoder_alone_is_a_model_of_time_that_predicts_nothing(tmp_path):
     assert model.info.abilities == {"temporal"}
     with pytest.raises(NotAble, match="no predictor"):
         model.predict(clip(), halves())
+
+
+def test_table_of_a_width_that_no_formula_gives_is_asked_about_and_breaks_nothing(tmp_path):
+    """A V-JEPA 2 file with stray tables, without its config: 60 channels divide into no even shares."""
+    case = Path(__file__).parents[1] / "golden/cases/vjepa2-rope-gelu"
+    shutil.copy(case / "latest.pt", tmp_path)
+
+    with pytest.raises(ConfigDiffers, match="clip length and input size"):
+        checkpoint.load(tmp_path / "latest.pt")

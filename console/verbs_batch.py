@@ -148,7 +148,12 @@ def _say_report(info: CheckpointInfo | None, report: LoadReport) -> None:
         rows.append(
             ("input", f"{spec.size} px, {spec.frames} frames at {spec.fps:g} fps, tubelet {spec.tubelet}, patch {spec.patch}")
         )  # fmt: skip
-        rows.append(("abilities", ", ".join(sorted(info.abilities)) or "features only"))
+        alone = (
+            "none: it cannot be shown a picture"
+            if "visual encoder" in report.absent_parts
+            else "features only"
+        )
+        rows.append(("abilities", ", ".join(sorted(info.abilities)) or alone))
         rows.append(("parameters", f"{info.parameters:,}"))
         rows.append(
             ("memory", f"{size_words(report.memory_bytes)} for one look in {info.dtype} on {info.device}")

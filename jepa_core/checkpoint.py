@@ -222,7 +222,8 @@ def _recognise(file: WeightFile) -> str:
     )
     raise UnknownFamily(
         f"{file.name} {what}.",
-        f"It loads the published layouts of {', '.join(registry.systems())}.",
+        f"It loads the published layouts of {', '.join(registry.systems())};"
+        f" beside them {' and '.join(registry.extras())}.",
         "first names: " + ", ".join(sorted(keys)[:8]),
         LoadReport(path=file.name, family=guess, variant="", matched=0, unexpected=tuple(sorted(keys))),
     )

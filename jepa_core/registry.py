@@ -18,7 +18,10 @@ FAMILIES: dict[str, str] = {
     "vjepa21": "jepa_core.families.vjepa21:VJepa21",
     "lewm": "jepa_core.families.lewm:LeWorldModel",
     "cjepa": "jepa_core.families.cjepa:CJepa",
+    "ebjepa": "jepa_core.families.ebjepa:EbJepa",
+    "jepawm": "jepa_core.families.jepawm:JepaWm",
 }
+EXTRAS = frozenset({"ebjepa", "jepawm"})  # load too, beside the systems this console is for
 
 DRILL_FAMILIES: dict[str, str] = {
     "toy": "jepa_core.families.toy:ToyModel",
@@ -33,13 +36,22 @@ def family(name: str) -> Any:
 
 
 def systems() -> tuple[str, ...]:
-    """Exact names of all systems that load, each from its family's file. Imports torch, as `family` does."""
-    modules = (importlib.import_module(target.partition(":")[0]) for target in FAMILIES.values())
-    return tuple(str(module.NAME) for module in modules)
+    """Exact names of the systems this console is for, each from its family's file. Imports torch, as `family` does."""
+    return tuple(_exact_name(name) for name in FAMILIES if name not in EXTRAS)
+
+
+def extras() -> tuple[str, ...]:
+    """Exact names of what loads beside them."""
+    return tuple(_exact_name(name) for name in FAMILIES if name in EXTRAS)
+
+
+def _exact_name(name: str) -> str:
+    return str(importlib.import_module(FAMILIES[name].partition(":")[0]).NAME)
 
 
 _MARKS = (  # (exact system name, is it there?): first match wins; tensor names as checkpoint sorts them
     ("JEPA-WM", ("predictor/predictor_blocks.0.adaLN_modulation.1.weight",)),
+    ("DINO-WM", ("predictor/pos_embedding", "predictor/transformer.layers.0.0.to_qkv.weight")),
     ("V-JEPA 2-AC", ("predictor/action_encoder.weight", "predictor/predictor_embed.weight")),
     ("V-JEPA 2.1", ("encoder/norms_block.0.weight",)),
     ("V-JEPA 2.1", ("ema_encoder/norms_block.0.weight",)),

@@ -15,7 +15,7 @@ def find_config(checkpoint: Path, explicit: Path | None = None) -> Config:
     """The config of a checkpoint file or folder: the one asked for, else the one beside it, else none.
 
     Order: explicit; `<stem>.params.yaml`, `<stem>.yaml`; the only `params*.yaml` of the folder, or of several the one
-    the official launcher writes; `config.json`. Raises ConfigDiffers where it cannot be read or chosen.
+    the official launcher writes; `config.json`; `config.yaml`. Raises ConfigDiffers where it cannot be read or chosen.
     """
     path = explicit if explicit is not None else _beside(checkpoint)
     if path is None:
@@ -54,8 +54,8 @@ def _beside(checkpoint: Path) -> Path | None:
         )
     if general:
         return general[0]
-    found = folder / "config.json"
-    return found if found.is_file() else None
+    last = (folder / name for name in ("config.json", "config.yaml"))
+    return next((path for path in last if path.is_file()), None)
 
 
 def _read_mapping(path: Path) -> Mapping[str, Any]:

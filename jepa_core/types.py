@@ -230,6 +230,7 @@ class InputSpec:
     patch: int  # pixels per token side
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # ImageNet, on the 0..1 scale
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    channels: int = 3  # of its pictures; other than 3 they are not colours, and no source here gives them
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,13 +17,22 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from jepa_core import cjepa_file, hugging_face, hugging_face_ijepa, lewm_file, mapped, pickled_objects
+from jepa_core import (
+    cjepa_file,
+    ebjepa_file,
+    hugging_face,
+    hugging_face_ijepa,
+    lewm_file,
+    mapped,
+    pickled_objects,
+)
 from jepa_core.design import Config, Stored, WeightFile
 from jepa_core.errors import UnreadableCheckpoint, UnsafeFile
 
 PARTS = ("encoder", "target_encoder", "ema_encoder", "predictor")
 UNUSED = {"opt", "optimizer", "scaler", "epoch", "loss", "batch_size", "world_size", "lr", "itr", "step"}
 MAX_SHARING = 4  # times the file's size that its tensors may claim together: some share theirs by right
+OLD_PARTS = {"state_encoder": "proprio_encoder"}  # of JEPA-WMs
 PREFIXES = ("module.", "backbone.", "_orig_mod.")  # data-parallel, multi-mask and compile wrappers
 
 LetGo = Callable[[Tensor], None]
@@ -79,6 +88,11 @@ def sort_content(
     """Parts and tensors of what a file of that name holds. Raises UnreadableCheckpoint where it holds no tensor."""
     if any(part in content and isinstance(content[part], Mapping) for part in PARTS):
         return _sort_parts(name, content, config, let_go)
+    model = content.get(ebjepa_file.MODEL)
+    if isinstance(model, Mapping) and ebjepa_file.is_ebjepa(model):
+        stored = {key: _stored(value, let_go) for key, value in model.items() if isinstance(value, Tensor)}
+        beside = [key for key in content if key != ebjepa_file.MODEL]
+        return ebjepa_file.to_parts(name, stored, config, beside)
     tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
         for inner in content.values():  # one dictionary deep: "state_dict", "model_state_dict", …
@@ -219,7 +233,7 @@ def _sort_parts(name: str, content: Mapping[str, Any], config: Config, let_go: L
                 else:
                     tensors[short] = _stored(tensor, let_go)
             wrappers.update(prefix for prefix in PREFIXES for full in value if prefix in full)
-            parts[key] = tensors
+            parts[OLD_PARTS.get(key, key)] = tensors
         elif isinstance(value, Tensor):
             leftover.append(key)
         else:
@@ -229,6 +243,8 @@ def _sort_parts(name: str, content: Mapping[str, Any], config: Config, let_go: L
 
 def _sort_flat(name: str, tensors: Mapping[str, Stored], config: Config) -> WeightFile:
     """One flat dictionary: a Hugging Face model, a whole world model, or a bare encoder's state dict."""
+    if ebjepa_file.is_ebjepa(tensors):
+        return ebjepa_file.to_parts(name, tensors, config)
     if lewm_file.is_lewm(tensors):
         return lewm_file.to_parts(name, tensors, config)
     if cjepa_file.is_cjepa(tensors):

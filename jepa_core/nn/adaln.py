@@ -69,7 +69,7 @@ class AdaLnBlock(nn.Module):
 
     def __init__(self, spec: AdaLnSpec) -> None:
         super().__init__()
-        self.attn = CausalAttention(spec)
+        self.attn = NormedAttention(spec.inner, spec.heads, spec.head_dim)
         self.mlp = FeedForward(spec.inner, spec.hidden)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(spec.inner, 6 * spec.inner))
 
@@ -79,23 +79,26 @@ class AdaLnBlock(nn.Module):
         return x + gate_m * self.mlp(_plain_norm(x) * (1 + scale_m) + shift_m)
 
 
-class CausalAttention(nn.Module):
-    """A frame sees itself and what came before. One bias-free q, k, v matrix; heads one after another in each third."""
+class NormedAttention(nn.Module):
+    """Attention that begins with its own norm. One bias-free q, k, v matrix; heads one after another in each third.
 
-    def __init__(self, spec: AdaLnSpec) -> None:
+    Without a mask it is causal token by token: a token sees itself and what came before.
+    """
+
+    def __init__(self, width: int, heads: int, head_dim: int) -> None:
         super().__init__()
-        inside = spec.heads * spec.head_dim
-        self.heads, self.head_dim = spec.heads, spec.head_dim
-        self.norm = nn.LayerNorm(spec.inner, eps=INNER_EPS)
-        self.to_qkv = nn.Linear(spec.inner, 3 * inside, bias=False)
-        has_output = not (spec.heads == 1 and spec.head_dim == spec.inner)
-        self.to_out = nn.Sequential(nn.Linear(inside, spec.inner)) if has_output else nn.Identity()
+        inside = heads * head_dim
+        self.heads, self.head_dim = heads, head_dim
+        self.norm = nn.LayerNorm(width, eps=INNER_EPS)
+        self.to_qkv = nn.Linear(width, 3 * inside, bias=False)
+        has_output = not (heads == 1 and head_dim == width)
+        self.to_out = nn.Sequential(nn.Linear(inside, width)) if has_output else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) → (B, T, D)"""
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """x (B, N, D) → (B, N, D); mask (N, N), True = may attend"""
         qkv = self.to_qkv(self.norm(x)).unflatten(-1, (3, self.heads, self.head_dim))
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, T, head_dim)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, N, head_dim)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
         return self.to_out(mixed.transpose(1, 2).flatten(2))
 
 

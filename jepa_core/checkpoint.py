@@ -187,6 +187,7 @@ def _examine(
         notes=notes,
         multiblock=design.multiblock,
         layout=design.layout,
+        levels=design.levels,
     )
     return _Examined(family, design, info, report, where, precision)
 

@@ -127,6 +127,7 @@ class Design:
     notes: tuple[str, ...] = ()
     multiblock: str = "clips"  # as CheckpointInfo.multiblock
     layout: str = "grid"  # as CheckpointInfo.layout
+    levels: int = 1  # as CheckpointInfo.levels; more than one: the model is a LeveledModel
 
 
 class Family(Protocol):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 import threading
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -21,14 +22,26 @@ from torch import Tensor
 from jepa_core.clip import Clip, ClipBuffer, ClipFrame, ClipMotion
 from jepa_core.clock import CancelToken, Clock
 from jepa_core.device import device_errors
-from jepa_core.errors import DeviceLost, NotAble, NotFinite
+from jepa_core.errors import DeviceLost, NotAble
 from jepa_core.families.base import JepaModel, Motion, Prediction
+from jepa_core.latent_levels import latents_of, level_there, seen_latents
+from jepa_core.latent_views import NOTHING, LatentViewer, Shown
+from jepa_core.look_numbers import check_finite, host_error, spread
 from jepa_core.masks import make_masks, restored, rule_for
 from jepa_core.messages import EngineOptions
-from jepa_core.metrics import token_error
 from jepa_core.preprocess import fit_frame, normalise
 from jepa_core.signals import EngineLook, measure
-from jepa_core.types import Box, CheckpointInfo, Frame, Inspection, MaskRule, MaskSet, TokenLayout, frozen
+from jepa_core.types import (
+    Box,
+    CheckpointInfo,
+    Frame,
+    Inspection,
+    LatentView,
+    MaskRule,
+    MaskSet,
+    TokenLayout,
+    frozen,
+)
 
 NO_MOTION = ClipMotion(None, None)
 
@@ -47,9 +60,11 @@ class Engine:
         self._cancel = cancel or CancelToken()
         self._stride = options.stride or model.info.input.tubelet
         self._delays = random.Random(0)  # of the drill; the same waits every time
+        self._viewer = LatentViewer()
         self._lock = threading.Lock()  # guards what follows
         self._buffer = ClipBuffer(model.info.input, options.clip_frames)
         self._rule = options.mask
+        self._view = options.view
         self._box: Box = (0.0, 0.0, 0.0, 0.0)
         self._shape: tuple[int, ...] = ()
         self._n_ingested = 0  # source frames since reset
@@ -121,6 +136,11 @@ class Engine:
         """Looks from now on are masked by this rule."""
         with self._lock:
             self._rule = rule
+
+    def set_view(self, view: LatentView) -> None:
+        """Looks from now on show this of their latents."""
+        with self._lock:
+            self._view = view
 
     def reset(self) -> None:
         """The source changed or jumped: forget the frames so far, count looks from 0 again."""
@@ -211,10 +231,11 @@ class Engine:
         with torch.inference_mode(), device_errors("looking"):
             clip = normalise(crops, self.info.input, device, dtype)  # (1, 3, T, S, S)
             prediction, masks, note = self._predict(clip, masks, motion, layout)
+            shown, view = self._show(clip, prediction, masks, layout, seq)
             pooled = _pooled(prediction)
-            l1_of_target = _host_error(prediction, "l1")
-            of_target = l1_of_target if metric == "l1" else _host_error(prediction, metric)
-        _check_finite(of_target, l1_of_target, pooled, seq)
+            l1_of_target = host_error(prediction, "l1")
+            of_target = l1_of_target if metric == "l1" else host_error(prediction, metric)
+        check_finite(of_target, l1_of_target, pooled, seq)
         l1 = spread(l1_of_target, masks, layout.n_tokens)
         error = l1 if metric == "l1" else spread(of_target, masks, layout.n_tokens)
         signals = measure(EngineLook(l1=l1, error=error, pooled=pooled, crops=crops, layout=layout))
@@ -228,12 +249,15 @@ class Engine:
             metric=metric,
             signals=signals | extra,
             pooled=frozen(pooled),
-            colors=None,
+            colors=shown.colors,
             start_ns=start_ns,
             end_ns=self._clock.now_ns(),
             checkpoint=self.info.id,
             step=step,
             note=note,
+            view=view,
+            basis=shown.basis,
+            similarity=shown.similarity,
             regions=_on_host(prediction.regions),
             attention=_on_host(prediction.attention),
         )
@@ -248,10 +272,25 @@ class Engine:
         try:
             return self._model.predict(clip, masks, _on_device(motion, clip.device)), masks, ""
         except NotAble as reason:
-            latents = self._model.encode(clip)
-            nothing = latents[:, :0]
+            latents = latents_of(self._model, clip)
+            context = latents[..., -(latents.shape[-1] // self.info.levels) :]  # of several levels the last
+            nothing = context[:, :0]
             shown = MaskSet(frozen(np.arange(layout.n_tokens, dtype=np.int32)), (), masks.seed)
-            return Prediction(nothing, nothing, latents, latents), shown, reason.what
+            return Prediction(nothing, nothing, context, latents), shown, reason.what
+
+    def _show(
+        self, clip: Tensor, prediction: Prediction, masks: MaskSet, layout: TokenLayout, seq: int
+    ) -> tuple[Shown, LatentView | None]:
+        """What was asked to be seen of the latents themselves, and the view that shows it."""
+        with self._lock:
+            view = self._view
+        if view.kind == "none" or self._model is None:
+            return NOTHING, None
+        view = replace(view, level=level_there(view.level, self.info.levels))
+        if prediction.latents is None:
+            prediction = replace(prediction, latents=latents_of(self._model, clip))
+        seen = seen_latents(prediction, view.level, self.info.levels, masks, layout, seq)
+        return self._viewer.show(view, seen), view
 
     def _layout(self, n_frames: int, box: Box) -> TokenLayout:
         if self._model is None:
@@ -270,32 +309,10 @@ class Engine:
         self._is_due = False
 
 
-def spread(values: NDArray[np.float32], masks: MaskSet, n_tokens: int) -> NDArray[np.float32]:
-    """Errors of the target tokens, in the order of the targets, laid out over all tokens.
-
-    values (sum of Nt,) float32 → (N,) float32. A token in several targets is averaged, one in none is NaN.
-    """
-    error = np.full(n_tokens, np.nan, np.float32)
-    if not masks.targets:
-        return error
-    indices = np.concatenate([np.asarray(target, np.int64) for target in masks.targets])
-    counts = np.bincount(indices, minlength=n_tokens)
-    sums = np.bincount(indices, weights=values.astype(np.float64), minlength=n_tokens)
-    np.divide(sums, counts, out=sums, where=counts > 0)
-    error[counts > 0] = sums[counts > 0]
-    return error
-
-
 def use_threads(options: EngineOptions) -> None:
     """Set torch's threads for this process; 0 leaves torch's default."""
     if options.threads > 0:
         torch.set_num_threads(options.threads)
-
-
-def _host_error(prediction: Prediction, metric: str) -> NDArray[np.float32]:
-    """(sum of Nt,) float32."""
-    error = token_error(prediction.predicted.float(), prediction.target.float(), metric)  # (1, Nt)
-    return error[0].float().cpu().numpy()
 
 
 def _frame_step(info: CheckpointInfo, frame: Frame) -> int:
@@ -325,18 +342,6 @@ def _pooled(prediction: Prediction) -> NDArray[np.float32]:
     return (
         torch.stack([part[0].float().mean(0) for part in parts]).cpu().numpy()
     )  # the mean of nothing is NaN
-
-
-def _check_finite(
-    error: NDArray[np.float32], l1: NDArray[np.float32], pooled: NDArray[np.float32], seq: int
-) -> None:
-    """A NaN or an infinity anywhere in a latent reaches one of these; where nothing was predicted, the context's."""
-    there = pooled if len(error) else pooled[2:]
-    if not (np.isfinite(error).all() and np.isfinite(l1).all() and np.isfinite(there).all()):
-        raise NotFinite(
-            f"The prediction for frame {seq} holds values that are not numbers.",
-            "Try --dtype float32; if it stays, the checkpoint is damaged.",
-        )
 
 
 def _is_long_enough(clip: Clip, info: CheckpointInfo, rule: MaskRule) -> bool:

@@ -41,9 +41,10 @@ from jepa_core.messages import (
     ResetClip,
     Said,
     SetMask,
+    SetView,
     UnloadCheckpoint,
 )
-from jepa_core.types import Frame, MaskRule, freeze_arrays
+from jepa_core.types import Frame, LatentView, MaskRule, freeze_arrays
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,9 @@ class EngineClient(ABC):
         self._unanswered: list[Offer] = []  # lossless frames sent, FrameDone not here yet
         self._skipped = 0
         self._ring: FrameRing | None = None
-        self._wanted: LoadCheckpoint | None = None  # reloaded after a restart, with the newest mask rule
+        self._wanted: LoadCheckpoint | None = (
+            None  # reloaded after a restart, with the newest mask rule and view
+        )
         self._examining: ExamineCheckpoint | None = None  # the newest question, not answered yet
         self._examines_open = (
             0  # questions the engine has and did not answer; only the newest answer is passed on
@@ -152,12 +155,12 @@ class EngineClient(ABC):
                 self._order(AttachRing(ring.name, ring.slots, ring.slot_bytes))
 
     def set_mask(self, rule: MaskRule) -> None:
-        with self._changed:
-            if self._wanted is not None:
-                self._wanted = replace(self._wanted, options=replace(self._wanted.options, mask=rule))
-            for order in [order for order in self._orders if isinstance(order, SetMask)]:
-                self._orders.remove(order)  # a dragged slider must not pile up
-            self._order(SetMask(rule))
+        """Looks from now on are masked by this rule."""
+        self._set(SetMask(rule), mask=rule)
+
+    def set_view(self, view: LatentView) -> None:
+        """What is shown of the latents of looks from now on."""
+        self._set(SetView(view), view=view)
 
     def reset_clip(self) -> None:
         """The source changed or jumped. A frame still waiting is from before the jump and is let go."""
@@ -327,20 +330,7 @@ class EngineClient(ABC):
         return not self.uses_ring or (self._ring is not None and slot >= 0)
 
     def _make_offer(self, frame: Frame, slot: int, *, must_answer: bool) -> Offer:
-        here = FrameHere(
-            slot=slot,
-            shape=tuple(frame.rgb.shape),
-            seq=frame.seq,
-            index=frame.index,
-            t_ns=frame.t_ns,
-            received_ns=frame.received_ns,
-            error_ns=frame.error_ns,
-            pts_ns=frame.pts_ns,
-            source=frame.source,
-            must_answer=must_answer,
-            action=frame.action,
-            state=frame.state,
-        )
+        here = FrameHere.of(frame, slot, must_answer=must_answer)
         if not self.uses_ring or self._ring is None:
             return Offer(here, frame, None)
         self._ring.lend(slot)
@@ -349,6 +339,16 @@ class EngineClient(ABC):
     def _order(self, message: object) -> None:
         self._orders.append(message)
         self._changed.notify_all()
+
+    def _set(self, message: SetMask | SetView, **options: MaskRule | LatentView) -> None:
+        """A change of what the engine was loaded with: the newest of its kind counts, also after a restart."""
+        with self._changed:
+            if self._wanted is not None:
+                changed = replace(self._wanted.options, **options)  # type: ignore[arg-type]
+                self._wanted = replace(self._wanted, options=changed)
+            for order in [order for order in self._orders if type(order) is type(message)]:
+                self._orders.remove(order)  # a dragged slider must not pile up
+            self._order(message)
 
     def _drop_waiting(self) -> None:
         if self._waiting is not None:

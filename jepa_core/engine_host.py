@@ -39,6 +39,7 @@ from jepa_core.messages import (
     Released,
     ResetClip,
     SetMask,
+    SetView,
     StopEngine,
     UnloadCheckpoint,
 )
@@ -89,6 +90,7 @@ class EngineHost:
         self._orders: deque[tuple[LoadCheckpoint, CancelToken] | UnloadCheckpoint] = deque()
         self._answers: deque[int] = deque()  # seq of lossless frames whose look is still to come
         self._load_cancel: CancelToken | None = None
+        self._settings: dict[type, SetMask | SetView] = {}  # newer than the load that may still be going on
         self._engine: Engine | None = None
         self._is_stopped = False
         self._stopping = CancelToken()
@@ -106,6 +108,7 @@ class EngineHost:
             with self._changed:
                 self._cancel_loads()
                 self._load_cancel = CancelToken()
+                self._settings.clear()  # the order holds them
                 self._orders.append((message, self._load_cancel))
                 self._changed.notify_all()
         elif isinstance(message, CancelLoad):
@@ -120,11 +123,14 @@ class EngineHost:
                 self._cancel_loads()
                 self._orders.append(message)
                 self._changed.notify_all()
-        elif isinstance(message, SetMask | ResetClip):
+        elif isinstance(message, SetMask | SetView):
+            with self._changed:
+                self._settings[type(message)] = message
+                if self._engine is not None:
+                    _set(self._engine, message)
+        elif isinstance(message, ResetClip):
             engine = self._engine
-            if engine is not None and isinstance(message, SetMask):
-                engine.set_mask(message.rule)
-            elif engine is not None:
+            if engine is not None:
                 engine.reset()
         elif isinstance(message, StopEngine):
             self.stop()
@@ -261,6 +267,8 @@ class EngineHost:
             self._reply(Refused(in_words(failure, order.path)))
         else:
             with self._changed:
+                for setting in self._settings.values():
+                    _set(engine, setting)
                 self._engine = engine
             self._last_fault = ""
             self._reply(Loaded(model.info, model.report))
@@ -281,3 +289,10 @@ class EngineHost:
             self._reply(EngineFault(error))
         if isinstance(error, DeviceLost) and self._on_device_lost is not None:
             self._on_device_lost()
+
+
+def _set(engine: Engine, setting: SetMask | SetView) -> None:
+    if isinstance(setting, SetMask):
+        engine.set_mask(setting.rule)
+    else:
+        engine.set_view(setting.view)

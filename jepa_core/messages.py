@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jepa_core.errors import ConsoleError
-from jepa_core.types import CheckpointInfo, Inspection, LoadReport, MaskRule
+from jepa_core.types import CheckpointInfo, Frame, Inspection, LatentView, LoadReport, MaskRule
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How looks are made. Set once per load; the mask rule can change at any time."""
+    """How looks are made. Set once per load; the mask rule and the view can change at any time."""
 
     device: str = "auto"  # "auto" | "cpu" | "cuda:N"
     dtype: str = "auto"  # "auto" | "float32" | "bfloat16" | "float16"
@@ -24,6 +24,7 @@ class EngineOptions:
     stride: int = 0  # source frames between looks, 0 = the tubelet
     metric: str = "l1"
     mask: MaskRule = field(default_factory=MaskRule)
+    view: LatentView = field(default_factory=LatentView)  # what is shown of the latents; changes no number
     threads: int = 0  # torch intra-op threads, 0 = torch's default
     delay_ms: tuple[int, int] = (0, 0)  # drill: wait this long at random (seeded) before every look
     reads_barcode: bool = False  # drill: decode the barcode of the newest frame into signals["barcode"]
@@ -89,10 +90,32 @@ class FrameHere:
     action: NDArray[np.float32] | None = None  # as in Frame
     state: NDArray[np.float32] | None = None
 
+    @classmethod
+    def of(cls, frame: Frame, slot: int, *, must_answer: bool) -> FrameHere:
+        return cls(
+            slot=slot,
+            shape=frame.rgb.shape,
+            seq=frame.seq,
+            index=frame.index,
+            t_ns=frame.t_ns,
+            received_ns=frame.received_ns,
+            error_ns=frame.error_ns,
+            pts_ns=frame.pts_ns,
+            source=frame.source,
+            must_answer=must_answer,
+            action=frame.action,
+            state=frame.state,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class SetMask:
     rule: MaskRule
+
+
+@dataclass(frozen=True, slots=True)
+class SetView:
+    view: LatentView
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,7 @@ class LatentView:
     level: int = -1  # level of features of a family that has several (V-JEPA 2.1), -1 = the last
     at: tuple[float, float] | None = None  # similarity: the place that was clicked, frame pixels
     slot: int = -1  # similarity of object slots: the one that was clicked
+    fit: int = 0  # which fit of the axes is wanted; another number than before fits them anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,10 @@ class LatentBasis:
     explained: tuple[float, float, float]  # share of the variance of the looks it was fitted on, per axis
     fitted_on: int  # tokens
     level: int  # level of features, -1 = the last
+    frames: tuple[int, int] = (
+        -1,
+        -1,
+    )  # seq of the newest frame of the first and the last look it was fitted on
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +273,7 @@ class CheckpointInfo:
     layout: str = (
         "grid"  # what its latents are, as TokenLayout.kind: only a "grid" can be drawn over the picture
     )
+    levels: int = 1  # levels of features that its latents can be shown at (V-JEPA 2.1: 4), low first
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from jepa_core.types import CheckpointInfo, LoadReport, MaskSet
 
@@ -33,7 +33,7 @@ class Prediction:
     target: Tensor  # (B, Nt, D), target encoder, already layer-normed as the family prescribes
     context: Tensor  # (B, Nc, D), context encoder output of the context tokens only
     latents: Tensor | None = (
-        None  # (B, N, D): the target latents of the whole clip, where they were made anyway
+        None  # (B, N, levels·D): the target latents of the whole clip, where they were made anyway
     )
     regions: Tensor | None = None  # (B, S, h, w): slots only, share of each patch of the newest frame
     attention: Tensor | None = None  # (B, S, S): slots only, what each predicted slot looked at
@@ -80,4 +80,16 @@ class JepaModel(Protocol):
 
     def step(self, memory: Memory, action: Tensor) -> Memory:
         """One step of a rollout: action (K, A) → memory with .latent (K, N, D). Raises NotAble likewise."""
+        ...
+
+
+@runtime_checkable
+class LeveledModel(Protocol):
+    """A checkpoint whose latents can be looked at on several levels: info.levels > 1."""
+
+    def every_level(self, clip: Tensor) -> Tensor:
+        """(B, C, T, H, W) normalised → (B, N, levels·D), each level layer-normed alone, low first.
+
+        The last D values are those of `encode`, or all of them are.
+        """
         ...

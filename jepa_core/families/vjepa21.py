@@ -127,6 +127,7 @@ class VJepa21:
             absent_parts=_absent(file, has_target),
             assumed={**reading.assumed, **mask_rule, **_encoder_rule(encoders)},
             notes=_notes(file, reading, has_target),
+            levels=N_LEVELS,
         )
 
     @classmethod
@@ -148,10 +149,14 @@ class VJepa21:
         Each level layer-normed alone, then concatenated, low first. Of a distilled checkpoint, or one without a
         predictor: its own last level, layer-normed.
         """
-        levels = normalise_target(self.levels(clip))
-        if self.settings.has_target and self.settings.levels > 1:
-            return concatenated(levels)
-        return levels[-1]
+        return self.every_level(clip)[..., -self.info.embed_dim :]
+
+    def every_level(self, clip: Tensor) -> Tensor:
+        """(B, C, T, H, W) normalised → (B, N, 4·D) float32: each level layer-normed alone, then in a row, low first.
+
+        For looking at any file's features; what is predicted are those of `encode`.
+        """
+        return concatenated(normalise_target(self.levels(clip)))
 
     def predict(self, clip: Tensor, masks: MaskSet, motion: Motion | None = None) -> Prediction:
         """Masked prediction of each target mask from the context tokens only.
@@ -162,7 +167,8 @@ class VJepa21:
         self._check_target()
         keep = token_numbers(masks.context, clip.device)
         context = self.context(clip, keep)
-        target = self.encode(clip)
+        every_level = self.every_level(clip)
+        target = every_level[..., -self.info.embed_dim :]
         grid = self.grid_of(clip)
         predicted, wanted = [], []
         for mask in masks.targets:
@@ -170,7 +176,7 @@ class VJepa21:
             is_picture = clip.shape[2] == 1
             predicted.append(self.predict_tokens(context, keep, indices, grid, is_picture=is_picture)[0])
             wanted.append(gather_tokens(target, indices))
-        return Prediction(torch.cat(predicted, dim=1), torch.cat(wanted, dim=1), context, latents=target)
+        return Prediction(torch.cat(predicted, dim=1), torch.cat(wanted, dim=1), context, latents=every_level)
 
     def begin(self, clip: Tensor, state: Tensor | None, candidates: int) -> Memory:
         raise NotAble(f"{NAME} takes no actions.", "Rollouts need an action-conditioned checkpoint.")

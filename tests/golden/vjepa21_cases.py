@@ -16,6 +16,7 @@ from jepa_core.design import Choices
 from jepa_core.families.vjepa21 import VJepa21, concatenated, context_weights
 from jepa_core.latents import normalise_target
 from jepa_core.nn.attention import gather_tokens
+from jepa_core.projection import fit_basis
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -97,6 +98,11 @@ def _predicted(model: VJepa21, mode: str, given: Mapping[str, Tensor], arrays: A
 
 
 def _colours(tokens: Tensor) -> dict[str, Tensor]:
-    """The three main components of one clip's final tokens, signs left out."""
-    left, singular, _ = torch.linalg.svd((tokens - tokens.mean(0)).double(), full_matrices=False)
-    return {"pca_singular": singular[:3], "pca_absproj": (left[:, :3] * singular[:3]).abs()}
+    """The three main components of one clip's final tokens as the console colours them, signs left out."""
+    latents = tokens.numpy()
+    basis = fit_basis(latents)
+    variance = np.square(latents - latents.mean(0, dtype=np.float64)).sum()
+    return {
+        "pca_singular": torch.tensor([np.sqrt(share * variance) for share in basis.facts.explained]),
+        "pca_absproj": torch.from_numpy(np.abs((latents - basis.mean) @ basis.axes)),
+    }

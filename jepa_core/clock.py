@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -12,9 +13,28 @@ class CancelToken:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._calls: list[Callable[[], None]] = []
 
     def cancel(self) -> None:
         self._event.set()
+        for call in tuple(self._calls):
+            call()
+
+    def on_cancel(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Have this called when the work is called off, by whoever does it; at once if it already is.
+
+        For what waits elsewhere than on this token, such as a read from a socket. It may be called twice and from any
+        thread, a signal handler included, so it only sets flags and wakes. Returns what takes it back.
+        """
+        self._calls.append(call)  # one step of the interpreter: a lock would deadlock a signal handler
+        if self._event.is_set():
+            call()
+
+        def take_back() -> None:
+            if call in self._calls:
+                self._calls.remove(call)
+
+        return take_back
 
     @property
     def is_cancelled(self) -> bool:

@@ -62,9 +62,9 @@ class Sources:
             f"Put the params.yaml of its training beside it ({key}), or give it with --config.",
         )
 
-    def whole(self, value: Any, what: str, where: str, least: int = 1) -> int:
+    def whole(self, value: Any, what: str, where: str, least: int = 1, most: int = LARGEST) -> int:
         """A whole number of a size that a model can have, or ConfigDiffers."""
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise ConfigDiffers(f"{where} is {said(value)}, not a {what}.", "Mend the config.")
         return value
 

@@ -294,12 +294,13 @@ def _named(file: WeightFile, part: str, name: str) -> str:
 
 
 def _reading(file: WeightFile) -> dict[str, str]:
-    """How a pickled object was read, for the report."""
-    if not file.foreign:
-        return {}
-    return {
-        "pickled object": f"its tensors were taken out; none of the {len(file.foreign)} names of code in it was run"
-    }
+    """How a pickled object was read and what tells a changed weight, for the report."""
+    out = {"check sums": file.checksums} if file.checksums else {}
+    if file.foreign:
+        out["pickled object"] = (
+            f"its tensors were taken out; none of the {len(file.foreign)} names of code in it was run"
+        )
+    return out
 
 
 def _counted(*kinds: tuple[str, list[str]]) -> str:

@@ -77,6 +77,7 @@ class WeightFile:
         default_factory=dict
     )  # what a pickled object says of itself: "….heads" → 16
     foreign: tuple[str, ...] = ()  # code that a pickled object names; none of it was run
+    checksums: str = ""  # what shows that the numbers are those that were written
 
     def keys(self) -> frozenset[str]:
         return frozenset(f"{part}/{name}" for part, tensors in self.parts.items() for name in tensors)

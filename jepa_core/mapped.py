@@ -1,51 +1,74 @@
-"""Gives pages of a mapped checkpoint file back to the system once their numbers have been copied.
+"""A checkpoint file mapped into memory: its bytes in place, and its pages given back once their numbers were copied.
 
-A page of a mapped file counts as this process's memory from the first look at it. Without this, a loaded model would
-stand in memory twice until its file is closed. Owned by the readers of weight files, who know what they have mapped:
-never call it on memory that is not a private mapping of a file, because there the numbers would be gone.
+A page of a mapped file counts as this process's memory from the first look at it. Without giving it back, a loaded
+model would stand in memory twice until its file is closed. The mapping is private: nothing written to it reaches the
+disk. Owned by the readers of weight files.
 """
 
 from __future__ import annotations
 
-import ctypes
+import math
 import mmap
 import sys
-from functools import lru_cache
+import zlib
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-_DONTNEED = 4  # MADV_DONTNEED of Linux: drop the pages, read them again from the file when asked
+PIECE = 1 << 24  # bytes looked at at once where a whole stretch is checked
 
 
-def let_go(tensor: Tensor) -> None:
-    """Drop the whole pages under a contiguous tensor of a mapped file; it can still be read, from the file again.
+class MappedFile:
+    """The bytes of one file. Raises OSError or ValueError where it cannot be mapped, an empty one among them."""
 
-    Rounded inwards: a page shared with a neighbour stays. Does nothing where the system has no such call.
-    """
-    madvise = _madvise()
-    if madvise is None or not tensor.is_contiguous():
-        return
-    start, size = tensor.data_ptr(), tensor.numel() * tensor.element_size()
-    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-    last = (start + size) // mmap.PAGESIZE * mmap.PAGESIZE
-    if first < last:
-        madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), _DONTNEED)  # its advice may be refused
+    def __init__(self, file: Path) -> None:
+        with file.open("rb") as stream:
+            self._bytes = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+        self.size = len(self._bytes)
 
+    def view(self, start: int, size: int) -> memoryview:
+        """Bytes start … start + size, in place."""
+        return memoryview(self._bytes)[start : start + size]
 
-def let_go_of(mapping: mmap.mmap, start: int, size: int) -> None:
-    """The same for bytes start … start + size of a mapping that Python made."""
-    if not hasattr(mapping, "madvise") or not sys.platform.startswith("linux"):
-        return
-    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-    last = (start + size) // mmap.PAGESIZE * mmap.PAGESIZE
-    if first < last:
-        mapping.madvise(mmap.MADV_DONTNEED, first, last - first)
+    def tensor(
+        self, start: int, dtype: torch.dtype, shape: tuple[int, ...], stride: tuple[int, ...] | None = None
+    ) -> Tensor:
+        """Numbers that begin at byte `start`, in place; copied only where they stand across their own boundaries.
 
+        The caller has made sure that they lie inside the file.
+        """
+        if 0 in shape:
+            return torch.empty(shape, dtype=dtype)
+        if stride is None:
+            count = math.prod(shape)
+        else:
+            count = 1 + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
+        own: Any = self.view(start, count * dtype.itemsize)
+        if torch.frombuffer(own, dtype=torch.uint8).data_ptr() % dtype.itemsize:
+            own = bytearray(own)
+        flat = torch.frombuffer(own, dtype=dtype, count=count)
+        return flat.view(shape) if stride is None else torch.as_strided(flat, shape, stride)
 
-@lru_cache(maxsize=1)
-def _madvise() -> Any:
-    """The system's call, None where it means something else or is not there."""
-    if not sys.platform.startswith("linux"):
-        return None
-    return getattr(ctypes.CDLL(None, use_errno=True), "madvise", None)
+    def checksum(self, start: int, size: int) -> int:
+        """CRC-32 of a stretch, of which never more than a piece stands in memory."""
+        crc = 0
+        for at in range(start, start + size, PIECE):
+            length = min(PIECE, start + size - at)
+            crc = zlib.crc32(self.view(at, length), crc)
+            self.let_go(at, length)
+        return crc
+
+    def let_go(self, start: int, size: int) -> None:
+        """Drop the whole pages of a stretch; it can still be read, from the file again.
+
+        Rounded inwards: a page shared with a neighbour stays. Does nothing where the system has no such call, or where
+        it means something else.
+        """
+        if not hasattr(self._bytes, "madvise") or not sys.platform.startswith("linux"):
+            return
+        first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        last = (start + size) // mmap.PAGESIZE * mmap.PAGESIZE
+        if first < last:
+            self._bytes.madvise(mmap.MADV_DONTNEED, first, last - first)

@@ -31,9 +31,9 @@ class BadText(Exception):
         self.detail = detail
 
 
-def read_json(text: str) -> Any:
-    """The value of a JSON text. Raises BadText."""
-    if len(text) > MAX_JSON_BYTES:
+def read_json(text: str, most: int = MAX_JSON_BYTES) -> Any:
+    """The value of a JSON text of at most so many characters. Raises BadText."""
+    if len(text) > most:
         raise BadText("is larger than settings can be")
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_int=_whole)

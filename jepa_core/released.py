@@ -7,13 +7,14 @@ forecasts, tests and scripts that write files of full size. Never a second way t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from jepa_core import checkpoint
-from jepa_core.design import Choices, Config, Design
+from jepa_core.design import Choices, Config, Design, Stored
 from jepa_core.released_table import TABLE, Released
 from jepa_core.released_tensors import Shapes
 from jepa_core.types import LoadReport
@@ -60,9 +61,20 @@ def examined(name: str, choices: Choices | None = None) -> tuple[Design, LoadRep
     """Design and load report, as `checkpoint.examine` would make them of the file. Raises what it raises."""
     found = TABLE[name]
     config = Config(found.config, found.beside) if found.config else Config()
-    file = sort_content(found.file, content(name), config)
+    file = sort_content(found.file, _stored(content(name)), config)
     _, design, report = checkpoint.design_of(file, choices or Choices())
     return design, report
+
+
+def _stored(content: Mapping[str, Any]) -> dict[str, Any]:
+    """As a reader gives it: every tensor by its shape, read when asked for."""
+    out: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, Tensor):
+            out[name] = Stored(tuple(value.shape), value.dtype, value.clone)
+        else:
+            out[name] = _stored(value) if isinstance(value, Mapping) else value
+    return out
 
 
 def _tensor(name: str, shape: tuple[int, ...]) -> Tensor:

@@ -18,6 +18,7 @@ from jepa_core.errors import ConfigDiffers
 from jepa_core.nn.leveled import LEVELS, N_LEVELS
 from jepa_core.shapes import EncoderShapes, PredictorShapes, depth_of
 from jepa_core.transformer_facts import MODELS
+from jepa_core.votes import MOST_BLOCKS
 
 SIZE, FRAMES, FPS = 384, 64, 4.0  # of the released files
 PREDICTOR_WIDTH, PREDICTOR_HEADS, MASK_TOKENS = 384, 12, 8  # of every released predictor
@@ -248,7 +249,7 @@ class _Facts(Sources):
         assert self.shapes_p is not None
         found = self.find(*_arch("predictor", "num_mask_tokens"))
         if found is not None:
-            return self.whole(found[0], "number of mask tokens", found[1])
+            return self.whole(found[0], "number of mask tokens", found[1], most=MOST_BLOCKS)
         if self.released and self.shapes_p.width == PREDICTOR_WIDTH and not self.config.source:
             return MASK_TOKENS
         return max(self.shapes_p.mask_tokens, 1)

@@ -24,6 +24,7 @@ from jepa_core.transformer_facts import (
     arch,
     variant,
 )
+from jepa_core.votes import MOST_BLOCKS
 
 __all__ = [
     "HEADS_BY_SIZE",
@@ -123,12 +124,12 @@ def _mask_tokens(facts: TransformerFacts) -> int:
         return 0
     exact = facts.find(("pred_num_mask_tokens",), *arch("num_mask_tokens"))
     if exact is not None:
-        return facts.whole(exact[0], "number of mask tokens", exact[1])
+        return facts.whole(exact[0], "number of mask tokens", exact[1], most=MOST_BLOCKS)
     if facts.published:
         return facts.published.mask_tokens
     masks, fpcs = facts.config.get("mask"), facts.config.get("data", "dataset_fpcs")
     counted = len(masks) * len(fpcs) if isinstance(masks, list) and isinstance(fpcs, list) else 1
-    return max(facts.shapes_p.mask_tokens, counted)
+    return max(facts.shapes_p.mask_tokens, min(counted, MOST_BLOCKS))
 
 
 def _rope(facts: TransformerFacts) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from jepa_core.design import Stored
 
+MOST_BLOCKS = 256  # of one part; the deepest released encoder has 48
 Place = tuple[str, int]
 """a tensor's name, # standing for any number, and the axis that carries the value"""
 
@@ -36,4 +37,4 @@ def count_blocks(tensors: Iterable[str], stem: str) -> int:
     pattern = re.compile(rf"{re.escape(stem)}\.([0-9]{{1,6}})(?:\.|$)")
     found = sorted({int(m[1]) for name in tensors if (m := pattern.match(name))})
     depth = found[-1] + 1 if found else 0
-    return depth if depth <= 4 * len(found) else len(found)
+    return min(depth if depth <= 4 * len(found) else len(found), MOST_BLOCKS)

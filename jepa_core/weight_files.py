@@ -1,21 +1,16 @@
 """Opens checkpoint files without trusting them. Nothing in a file is ever executed.
 
-Torch zip files are read with `weights_only` and mapped into memory, so the optimizer (the larger half) is never
-materialised; safetensors are read by name. Anything that would need code to open is refused.
+Torch zip files and safetensors are read as data and mapped into memory, tensor by tensor; the optimizer (the larger
+half) is never looked at. Anything that would need code to open is refused.
 """
 
 from __future__ import annotations
 
-import pickle
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from jepa_core import (
     cjepa_file,
@@ -23,39 +18,31 @@ from jepa_core import (
     hugging_face,
     hugging_face_ijepa,
     lewm_file,
-    mapped,
     pickled_objects,
+    safetensors_file,
 )
 from jepa_core.design import Config, Stored, WeightFile
 from jepa_core.errors import UnreadableCheckpoint, UnsafeFile
 
 PARTS = ("encoder", "target_encoder", "ema_encoder", "predictor")
 UNUSED = {"opt", "optimizer", "scaler", "epoch", "loss", "batch_size", "world_size", "lr", "itr", "step"}
-MAX_SHARING = 4  # times the file's size that its tensors may claim together: some share theirs by right
 OLD_PARTS = {"state_encoder": "proprio_encoder"}  # of JEPA-WMs
+MAX_NAME = 200  # characters of a tensor's name; the longest released one has 92
+MAX_AXES = 5  # of a tensor; a clip's patch embedding has most
 PREFIXES = ("module.", "backbone.", "_orig_mod.")  # data-parallel, multi-mask and compile wrappers
-
-LetGo = Callable[[Tensor], None]
-"""Gives back the memory that reading a tensor took; only the reader that mapped it knows how."""
-
-_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
 
 
 def weights_path(path: Path) -> Path:
     """The file that holds the tensors: the path itself, or `model.safetensors` of a Hugging Face folder."""
     if not path.exists():
         raise UnreadableCheckpoint(f"{path} does not exist.", "Check the path.")
-    if not path.is_dir():
+    if path.is_file():
         return path
+    if not path.is_dir():
+        raise UnreadableCheckpoint(
+            f"{path.name} is not a file but a pipe or a device, which may never end.",
+            "Choose a checkpoint file.",
+        )
     found = path / "model.safetensors"
     if found.is_file():
         return found
@@ -74,33 +61,50 @@ def open_weights(path: Path, config: Config) -> WeightFile:
     """Open a file or Hugging Face folder. Raises UnsafeFile or UnreadableCheckpoint; reads no weight."""
     file = weights_path(path)
     if file.suffix == ".safetensors":
-        return _sort_flat(path.name, _open_safetensors(file), config)
-    content = _open_torch(file)
-    if isinstance(content, pickled_objects.PickledModel):
-        opened = sort_content(path.name, content.tensors, config, content.let_go)
-        return replace(opened, stated=content.stated, foreign=content.names)
-    return sort_content(path.name, content, config, mapped.let_go)
+        opened = _sort_flat(path.name, safetensors_file.read(file), config)
+        opened = replace(opened, checksums=safetensors_file.CHECKSUMS)
+    else:
+        taken = _open_torch(file)
+        opened = sort_content(path.name, taken.tensors, config)
+        opened = replace(opened, stated=taken.stated, foreign=taken.foreign, checksums=taken.checksums)
+    _check_tensors(opened)
+    return opened
 
 
-def sort_content(
-    name: str, content: Mapping[str, Any], config: Config, let_go: LetGo = lambda tensor: None
-) -> WeightFile:
+def _check_tensors(file: WeightFile) -> None:
+    """Names are shown on screens and terminals, shapes decide what is built: both must be what a model can have."""
+    tensors = [(name, tensor) for part in file.parts.values() for name, tensor in part.items()]
+    for name in (*file.parts, *(name for name, _ in tensors), *file.leftover, *file.ignored):
+        if not name.isprintable() or len(name) > MAX_NAME:
+            raise UnreadableCheckpoint(
+                f"{file.name} holds a tensor whose name is no name: {name[:MAX_NAME]!r}.",
+                "Get it from its authors.",
+            )
+    for name, tensor in tensors:
+        if 0 in tensor.shape or len(tensor.shape) > MAX_AXES:
+            raise UnreadableCheckpoint(
+                f"{file.name} holds a tensor that no model has: {name} of shape {tensor.shape}.",
+                "Copy or download it again.",
+            )
+
+
+def sort_content(name: str, content: Mapping[str, Any], config: Config) -> WeightFile:
     """Parts and tensors of what a file of that name holds. Raises UnreadableCheckpoint where it holds no tensor."""
     if any(part in content and isinstance(content[part], Mapping) for part in PARTS):
-        return _sort_parts(name, content, config, let_go)
+        return _sort_parts(name, content, config)
     model = content.get(ebjepa_file.MODEL)
     if isinstance(model, Mapping) and ebjepa_file.is_ebjepa(model):
-        stored = {key: _stored(value, let_go) for key, value in model.items() if isinstance(value, Tensor)}
+        stored = {key: value for key, value in model.items() if isinstance(value, Stored)}
         beside = [key for key in content if key != ebjepa_file.MODEL]
         return ebjepa_file.to_parts(name, stored, config, beside)
-    tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+    tensors = {key: value for key, value in content.items() if isinstance(value, Stored)}
     if not tensors:
         for inner in content.values():  # one dictionary deep: "state_dict", "model_state_dict", …
             if isinstance(inner, Mapping):
-                tensors.update((key, value) for key, value in inner.items() if isinstance(value, Tensor))
+                tensors.update((key, value) for key, value in inner.items() if isinstance(value, Stored))
     if not tensors:
         raise UnreadableCheckpoint(f"{name} holds no tensors.", "Choose a checkpoint file.")
-    return _sort_flat(name, {key: _stored(value, let_go) for key, value in tensors.items()}, config)
+    return _sort_flat(name, tensors, config)
 
 
 def strip_prefixes(name: str) -> str:
@@ -117,106 +121,41 @@ def strip_prefixes(name: str) -> str:
 # --- readers -----------------------------------------------------------------------------------------------------
 
 
-def _open_torch(file: Path) -> Mapping[str, Any] | pickled_objects.PickledModel:
+def _open_torch(file: Path) -> pickled_objects.PickledModel:
+    """A torch zip file of tensors, or one of the two layouts that are released with foreign objects in them."""
     try:
         with file.open("rb") as stream:
             head = stream.read(4)
+        is_zip = zipfile.is_zipfile(file)
     except OSError as error:
         raise UnreadableCheckpoint(
             f"{file.name} cannot be read.", "Check the path and permissions.", str(error)
         ) from error
-    if head[:1] == b"\x80" and not zipfile.is_zipfile(file):
+    if head[:1] == b"\x80" and not is_zip:
         raise UnsafeFile(
             f"{file.name} is a plain pickle, which can run code when opened. It was not opened.",
             "Ask for the file saved by torch.save (1.6 or newer) as a dictionary of tensors.",
         )
-    if not zipfile.is_zipfile(file):
+    if not is_zip:
         is_cut = head == b"PK\x03\x04"
         raise UnreadableCheckpoint(
             f"{file.name} is {'cut off: its end is missing' if is_cut else 'not a checkpoint file'}.",
             "Copy or download it again." if is_cut else "Choose a .pt, .pth.tar or .safetensors file.",
         )
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        taken = pickled_objects.read(file)
-        if taken.is_module or "state_dict" in taken.tensors:  # the two layouts that are released this way
-            return taken
+    taken = pickled_objects.read(file, skip=UNUSED)
+    if taken.foreign and not taken.is_module and "state_dict" not in taken.tensors:
         raise UnsafeFile(
             f"{file.name} holds pickled code besides tensors. It was not run.",
             "Ask for the file as a state dict: a dictionary of tensors.",
-            _named_globals(file) or str(error),
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise UnreadableCheckpoint(
-            f"{file.name} is damaged or not a torch checkpoint.", "Copy or download it again.", str(error)
-        ) from error
-    if not isinstance(content, Mapping):
-        raise UnreadableCheckpoint(
-            f"{file.name} holds no dictionary of tensors.", "Choose a checkpoint file."
+            "asks for " + ", ".join(taken.foreign),
         )
-    _check_claims(content, file)
-    return content
-
-
-def _check_claims(content: Mapping[str, Any], file: Path) -> None:
-    """A few bytes can be described as a tensor of any size, and named any number of times: refuse before it is copied."""
-    claimed, most = 0, MAX_SHARING * file.stat().st_size
-    layers: list[Any] = [content, *(value for value in content.values() if isinstance(value, Mapping))]
-    for tensor in (value for layer in layers for value in layer.values() if isinstance(value, Tensor)):
-        size = tensor.numel() * tensor.element_size()
-        claimed += size
-        if size > tensor.untyped_storage().nbytes() or claimed > most:
-            raise UnsafeFile(
-                f"{file.name} claims more numbers than it holds: its tensors lie over each other.",
-                "Get the checkpoint from its authors.",
-            )
-
-
-def _named_globals(file: Path) -> str:
-    """The names the pickle asks for, read from its opcodes without running them."""
-    try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(str(file))
-    except (AttributeError, RuntimeError, ValueError, pickle.UnpicklingError, OSError):
-        return ""  # only a detail for the log; the refusal stands without it
-    return "asks for " + ", ".join(names)
-
-
-def _open_safetensors(file: Path) -> dict[str, Stored]:
-    try:
-        with safe_open(file, framework="pt") as opened:
-            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118  not a dict
-            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
-            dtypes = {name: part.get_dtype() for name, part in slices.items()}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UnreadableCheckpoint(
-            f"{file.name} is damaged, cut off or not a safetensors file.",
-            "Copy or download it again.",
-            str(error),
-        ) from error
-
-    def reader(name: str) -> Any:
-        def read() -> Tensor:
-            with safe_open(file, framework="pt") as opened:
-                return opened.get_tensor(name)
-
-        return read
-
-    return {
-        name: Stored(shape, _DTYPES.get(dtypes[name], torch.float32), reader(name))
-        for name, shape in shapes.items()
-    }
-
-
-def _stored(tensor: Tensor, let_go: LetGo) -> Stored:
-    """A tensor of a mapped torch file."""
-    return Stored(tuple(tensor.shape), tensor.dtype, lambda: tensor, lambda: let_go(tensor))
+    return taken
 
 
 # --- sorting -----------------------------------------------------------------------------------------------------
 
 
-def _sort_parts(name: str, content: Mapping[str, Any], config: Config, let_go: LetGo) -> WeightFile:
+def _sort_parts(name: str, content: Mapping[str, Any], config: Config) -> WeightFile:
     """The official layout: one dictionary of tensors per part."""
     parts: dict[str, dict[str, Stored]] = {}
     ignored, leftover = [], []
@@ -224,17 +163,17 @@ def _sort_parts(name: str, content: Mapping[str, Any], config: Config, let_go: L
     for key, value in content.items():
         if key in UNUSED:
             ignored.append(key)
-        elif isinstance(value, Mapping) and any(isinstance(v, Tensor) for v in value.values()):
+        elif isinstance(value, Mapping) and any(isinstance(v, Stored) for v in value.values()):
             tensors: dict[str, Stored] = {}
             for full, tensor in value.items():
                 short = strip_prefixes(full)
-                if not isinstance(tensor, Tensor) or short in tensors:
+                if not isinstance(tensor, Stored) or short in tensors:
                     leftover.append(f"{key}/{full}")
                 else:
-                    tensors[short] = _stored(tensor, let_go)
+                    tensors[short] = tensor
             wrappers.update(prefix for prefix in PREFIXES for full in value if prefix in full)
             parts[OLD_PARTS.get(key, key)] = tensors
-        elif isinstance(value, Tensor):
+        elif isinstance(value, Stored):
             leftover.append(key)
         else:
             ignored.append(key)

@@ -41,6 +41,7 @@ from jepa_core.transformer_facts import (
     system_named,
 )
 from jepa_core.types import CheckpointInfo, LoadReport
+from jepa_core.votes import MOST_BLOCKS
 
 NAME = "V-JEPA"
 FOREIGN = ("mask_token", "action_encoder", "state_encoder", "img_mod_embed", "video_mod_embed", "norms_block")
@@ -234,10 +235,10 @@ def _count_mask_tokens(facts: TransformerFacts) -> int:
         )
     exact = facts.find(*arch("num_mask_tokens"))
     if exact is not None:
-        return facts.whole(exact[0], "number of mask tokens", exact[1])
+        return facts.whole(exact[0], "number of mask tokens", exact[1], most=MOST_BLOCKS)
     masks = facts.config.get("mask")
     if isinstance(masks, list) and masks:
-        return len(masks)
+        return min(len(masks), MOST_BLOCKS)
     if facts.published:
         return facts.published.mask_tokens
     return max(facts.shapes_p.mask_tokens, 1)

@@ -12,7 +12,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from jepa_core import checkpoint, mapped, pickled_objects
+from jepa_core import checkpoint, pickled_objects
+from jepa_core.mapped import MappedFile
 from jepa_core.torch_archive import TorchArchive
 from tests.helpers import checkpoints as made
 from tests.helpers import memory
@@ -112,54 +113,58 @@ def test_loading_a_hugging_face_folder_takes_hardly_more_either(hugging_face):
 @needs_linux
 @pytest.mark.slow
 def test_optimizer_state_is_never_read_into_memory(official, monkeypatch):
-    opened: dict[str, object] = {}
-    torch_load = torch.load
+    opened: list[TorchArchive] = []
+    begin = TorchArchive.__init__
 
-    def load_and_keep(*args, **kwargs):
-        opened.update(torch_load(*args, **kwargs))
-        return dict(opened)
+    def kept(self: TorchArchive, file: Path) -> None:
+        begin(self, file)
+        opened.append(self)
 
-    monkeypatch.setattr(torch, "load", load_and_keep)
-    monkeypatch.setattr(
-        mapped, "let_go", lambda tensor: None
-    )  # so that every page that was read is still there
+    monkeypatch.setattr(TorchArchive, "__init__", kept)
+    monkeypatch.setattr(MappedFile, "let_go", lambda self, start, size: None)  # what was read is still there
 
     checkpoint.load(official, device="cpu")
 
-    moments = [tensor for state in opened["opt"]["state"].values() for tensor in state.values()]
-    read = sum(len(pages_of(tensor)) for tensor in moments)
-    of_weights = [opened["encoder"][f"module.backbone.blocks.{i}.mlp.fc1.weight"] for i in range(12)]
-    assert all(len(pages_of(tensor)) >= tensor.nbytes // memory.PAGE - 1 for tensor in of_weights)
-    assert read <= 2 * FAULT_AROUND, (
-        f"{read} pages of {sum(t.nbytes for t in moments) // memory.PAGE} were read"
-    )
+    (archive,) = opened
+    content = pickled_objects.Machine().run(archive.pickle())
+    moments = [archive.place(t.storage) for state in content["opt"]["state"].values() for t in state.values()]
+    used = [
+        archive.place(content["encoder"][f"module.backbone.blocks.{i}.mlp.fc1.weight"].storage)
+        for i in range(12)
+    ]
+    read = sum(len(pages_of(archive, *place)) for place in moments)
+    whole = sum(size for _, size in moments) // memory.PAGE
+    assert all(len(pages_of(archive, *place)) >= place[1] // memory.PAGE - 1 for place in used)
+    assert read <= 2 * FAULT_AROUND, f"{read} pages of {whole} were read"
 
 
-def pages_of(tensor: torch.Tensor) -> list[int]:
-    return memory.present_pages(tensor.data_ptr(), tensor.nbytes)
+def pages_of(archive: TorchArchive, start: int, size: int) -> list[int]:
+    view = torch.frombuffer(archive.file.view(start, size), dtype=torch.uint8)
+    return memory.present_pages(view.data_ptr(), size)
 
 
 @needs_linux
 def test_pages_that_were_let_go_are_read_again_from_the_file(tmp_path):
     wanted = torch.arange(100_000, dtype=torch.float32)
     torch.save({"a": wanted}, tmp_path / "a.pt")
-    tensor = torch.load(tmp_path / "a.pt", mmap=True, weights_only=True)["a"]
+    stored = pickled_objects.read(tmp_path / "a.pt").tensors["a"]
+    tensor = stored.read()
     assert torch.equal(tensor, wanted)
-    assert len(pages_of(tensor)) > 90
+    assert len(memory.present_pages(tensor.data_ptr(), tensor.nbytes)) > 90
 
-    mapped.let_go(tensor)
+    stored.let_go()
 
-    assert len(pages_of(tensor)) == 0
+    assert len(memory.present_pages(tensor.data_ptr(), tensor.nbytes)) == 0
     assert torch.equal(tensor, wanted)
+    assert torch.equal(stored.read(), wanted)
 
 
 def test_numbers_a_reader_had_to_copy_are_not_let_go(tmp_path):
     wanted = torch.arange(5000, dtype=torch.float32)
-    path = _misplaced(tmp_path, wanted)
-    taken = pickled_objects.read(path)
-    tensor = taken.tensors["a"]
+    stored = pickled_objects.read(_misplaced(tmp_path, wanted)).tensors["a"]
+    tensor = stored.read()
 
-    taken.let_go(tensor)
+    stored.let_go()
 
     assert torch.equal(tensor, wanted)
 
@@ -170,9 +175,9 @@ def test_checking_a_storage_leaves_none_of_it_in_memory(tmp_path):
     archive = TorchArchive(tmp_path / "a.pt")
     claim = pickled_objects.Machine().run(archive.pickle())["a"].storage
 
-    view = archive.storage(claim)
+    archive.check(claim.key)
 
-    assert len(memory.present_pages(torch.frombuffer(view, dtype=torch.uint8).data_ptr(), len(view))) == 0
+    assert pages_of(archive, *archive.place(claim)) == []
 
 
 def _misplaced(folder: Path, tensor: torch.Tensor) -> Path:

@@ -66,7 +66,8 @@ def open_weights(path: Path, config: Config) -> WeightFile:
     else:
         taken = _open_torch(file)
         opened = sort_content(path.name, taken.tensors, config)
-        opened = replace(opened, stated=taken.stated, foreign=taken.foreign, checksums=taken.checksums)
+        stated = {**opened.stated, **taken.stated}
+        opened = replace(opened, stated=stated, foreign=taken.foreign, checksums=taken.checksums)
     _check_tensors(opened)
     return opened
 

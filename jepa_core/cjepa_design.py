@@ -90,5 +90,11 @@ def look_size(reading: facts.Reading, frames: int) -> LookSize:
         return LookSize(frames * reading.n_slots, reading.width, hidden, 0)
     side = reading.size // reading.vit.patch
     return LookSize(
-        frames * (side * side + 1), reading.vit.width, reading.vit.hidden, 3 * frames * reading.size**2
+        frames * (side * side + 1),
+        reading.vit.width,
+        reading.vit.hidden,
+        3 * frames * reading.size**2,
+        steps=frames,
+        latents=frames * reading.n_slots,
+        latent_width=reading.width,
     )

@@ -100,10 +100,15 @@ class Choices:
 class LookSize:
     """What the memory of one look depends on."""
 
-    tokens: int
+    tokens: int  # that the encoder works on at once
     width: int
-    hidden: int  # widest activation per token
+    hidden: int  # of the encoder's MLP
     input_values: int  # of the clip
+    steps: int = 1  # latent time steps: what share of the tokens is their future
+    latents: int = 0  # that targets are made of, 0 = one per token
+    latent_width: int = 0  # of a target, 0 = the encoder's
+    levels: int = 1  # of features kept on the way through the encoder
+    predictor_width: int = 0  # 0 = nothing is predicted: the latents are made and shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,7 @@ class Design:
     input: InputSpec
     abilities: frozenset[str]
     embed_dim: int
-    look: Callable[[int], LookSize]  # of a clip of n frames
+    look: Callable[[int, int], LookSize]  # of a clip of n frames, s pixels each way
     settings: Any  # the family's own, passed on to `assemble`
     action: ActionSpec | None = None
     twins: Mapping[str, str] = field(default_factory=dict)  # part stored a second time → the part it repeats:
@@ -129,6 +134,7 @@ class Design:
     multiblock: str = "clips"  # as CheckpointInfo.multiblock
     layout: str = "grid"  # as CheckpointInfo.layout
     levels: int = 1  # as CheckpointInfo.levels; more than one: the model is a LeveledModel
+    sizes: tuple[int, ...] = ()  # as CheckpointInfo.sizes
 
 
 class Family(Protocol):

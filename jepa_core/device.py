@@ -1,4 +1,4 @@
-"""Where a model runs and in which precision; how much memory a look will take; device faults in plain words.
+"""Where a model runs and in which precision; how much memory is free there; device faults in plain words.
 
 Nothing here owns a device: the engine does.
 """
@@ -11,7 +11,6 @@ from contextlib import contextmanager
 import psutil
 import torch
 
-from jepa_core.design import LookSize
 from jepa_core.errors import DeviceError, DeviceLost, OutOfMemory
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -46,34 +45,11 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def forecast_bytes(parameters: int, dtype: torch.dtype, look: LookSize) -> int:
-    """Device memory of the weights and one look, bytes.
-
-    Counted at the widest moment of a block: the residual stream, its norm, the fused projection and the mixed heads,
-    or the MLP's hidden layer before and after its activation; attention itself keeps no N x N matrix. The clip and its
-    patches stay alive meanwhile.
-    """
-    attention = look.width * (1 + 1 + 3 + 1)
-    mlp = look.width * 2 + look.hidden * 2
-    activations = (
-        look.tokens * max(attention, mlp) + 2 * look.tokens * look.width
-    )  # + targets kept, float32 or less
-    return (parameters + activations + 2 * look.input_values) * dtype.itemsize
-
-
 def free_bytes(device: torch.device) -> int:
     """Memory that is free now on the device."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
-
-
-def in_words(count: int) -> str:
-    """1536000000 → "1.5 GB"."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} bytes"
 
 
 @contextmanager

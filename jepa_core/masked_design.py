@@ -14,6 +14,7 @@ from torch import nn
 
 from jepa_core.design import Design, LookSize, Stored, WeightFile
 from jepa_core.errors import KeysDiffer
+from jepa_core.ladder import sizes_below
 from jepa_core.masked import Settings
 from jepa_core.nn.positions import Grid, sincos_2d, sincos_3d
 from jepa_core.nn.predictor import Predictor, PredictorSpec
@@ -140,7 +141,8 @@ def make_design(
         input=spec,
         abilities=frozenset(abilities),
         embed_dim=shapes.width,
-        look=look_size(shapes, spec),
+        look=look_size(shapes, parts.shapes_p),
+        sizes=sizes_below(reading.size, shapes.patch) if reading.has_rope else (),
         settings=settings,
         ignored=(*file.ignored, *ignored),
         absent_parts=parts.absent,
@@ -176,15 +178,20 @@ def count(grid: Grid) -> int:
     return grid[0] * grid[1] * grid[2]
 
 
-def look_size(shapes: EncoderShapes, spec: InputSpec) -> Callable[[int], LookSize]:
-    """What the memory of one look at a clip of n frames depends on."""
+def look_size(shapes: EncoderShapes, shapes_p: PredictorShapes | None) -> Callable[[int, int], LookSize]:
+    """What the memory of one look at a clip of n frames, s pixels each way, depends on."""
 
-    def of(frames: int) -> LookSize:
-        side = spec.size // spec.patch
+    def of(frames: int, size: int) -> LookSize:
+        side = size // shapes.patch
         steps = max(frames // max(shapes.tubelet, 1), 1)
-        values = 3 * max(frames, 1) * spec.size * spec.size
-        gates = 2 if shapes.is_gated else 1
-        return LookSize(steps * side * side, shapes.width, shapes.hidden * gates, values)
+        return LookSize(
+            tokens=steps * side * side,
+            width=shapes.width,
+            hidden=shapes.hidden,
+            input_values=3 * (max(frames, 1) if shapes.tubelet else 1) * size * size,
+            steps=steps,
+            predictor_width=shapes_p.width if shapes_p else 0,
+        )
 
     return of
 

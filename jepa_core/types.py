@@ -274,6 +274,7 @@ class CheckpointInfo:
         "grid"  # what its latents are, as TokenLayout.kind: only a "grid" can be drawn over the picture
     )
     levels: int = 1  # levels of features that its latents can be shown at (V-JEPA 2.1: 4), low first
+    sizes: tuple[int, ...] = ()  # sides in pixels it can be shown instead, largest first; () = only its own
 
 
 @dataclass(frozen=True, slots=True)

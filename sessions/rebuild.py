@@ -79,6 +79,7 @@ def _checkpoint(text: Any) -> CheckpointInfo | None:
             action=_action(dict(action)) if action else None,
             abilities=frozenset(fields.pop("abilities", ())),
             notes=tuple(fields.pop("notes", ())),
+            sizes=tuple(fields.pop("sizes", ())),
             **fields,
         )
     except (canonical.NotCanonical, KeyError, TypeError, ValueError, AttributeError):

@@ -115,7 +115,7 @@ class CJepa:
                 {"temporal", "slots"} | ({"actions"} if reading.vit and reading.action else set())
             ),
             embed_dim=reading.width,
-            look=lambda frames: building.look_size(reading, frames),
+            look=lambda frames, size: building.look_size(reading, frames),
             settings=reading,
             action=building.action_spec(reading.action, reading.proprio)
             if reading.vit and reading.action

@@ -102,7 +102,7 @@ class LeWorldModel:
             ),
             abilities=frozenset({"temporal", "actions"}),
             embed_dim=reading.predictor.width,
-            look=lambda frames: _look_size(reading, frames),
+            look=lambda frames, size: _look_size(reading, frames),
             settings=reading,
             action=action_spec(reading.action),
             ignored=file.ignored,
@@ -277,4 +277,11 @@ def _size_name(width: int, depth: int) -> str:
 def _look_size(reading: facts.Reading, frames: int) -> LookSize:
     side = reading.size // reading.vit.patch
     values = 3 * frames * reading.size**2
-    return LookSize(frames * (side * side + 1), reading.vit.width, reading.vit.hidden, values)
+    return LookSize(
+        frames * (side * side + 1),
+        reading.vit.width,
+        reading.vit.hidden,
+        values,
+        steps=frames,
+        latents=frames,
+    )

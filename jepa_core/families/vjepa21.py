@@ -7,7 +7,7 @@ their files hold no target to hold a prediction against, and nothing here makes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +17,7 @@ from jepa_core import vjepa21_facts as facts
 from jepa_core.design import Choices, Design, LookSize, Stored, WeightFile
 from jepa_core.errors import KeysDiffer, NotAble
 from jepa_core.families.base import Memory, Motion, Prediction
+from jepa_core.ladder import sizes_below
 from jepa_core.latents import choose_mask_token, normalise_target, token_numbers
 from jepa_core.nn.attention import gather_tokens
 from jepa_core.nn.leveled import (
@@ -121,7 +122,8 @@ class VJepa21:
             input=spec,
             abilities=frozenset({"temporal", "masked"} if has_target else {"temporal"}),
             embed_dim=width,
-            look=lambda frames: _look_size(shapes, spec, frames, width),
+            look=_look_size(shapes, shapes_p, settings),
+            sizes=sizes_below(reading.size, shapes.patch),
             settings=settings,
             ignored=file.ignored,
             absent_parts=_absent(file, has_target),
@@ -372,9 +374,21 @@ def _notes(file: WeightFile, reading: facts.Reading, has_target: bool) -> tuple[
     return tuple(notes)
 
 
-def _look_size(shapes: EncoderShapes, spec: InputSpec, frames: int, latent_width: int) -> LookSize:
-    side = spec.size // spec.patch
-    steps = max(frames // spec.tubelet, 1)
-    values = 3 * max(frames, 1) * spec.size * spec.size
-    hidden = max(shapes.hidden * (2 if shapes.is_gated else 1), 2 * latent_width)
-    return LookSize(steps * side * side, shapes.width, hidden, values)
+def _look_size(
+    shapes: EncoderShapes, shapes_p: PredictorShapes | None, settings: Settings
+) -> Callable[[int, int], LookSize]:
+    def of(frames: int, size: int) -> LookSize:
+        side = size // shapes.patch
+        steps = max(frames // shapes.tubelet, 1)
+        return LookSize(
+            tokens=steps * side * side,
+            width=shapes.width,
+            hidden=shapes.hidden,
+            input_values=3 * max(frames, 1) * size * size,
+            steps=steps,
+            latent_width=shapes.width * (settings.levels if settings.has_target else N_LEVELS),
+            levels=N_LEVELS,
+            predictor_width=shapes_p.width if shapes_p and settings.has_target else 0,
+        )
+
+    return of

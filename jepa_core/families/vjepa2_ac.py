@@ -106,7 +106,7 @@ class VJepa2Ac:
             input=spec,
             abilities=frozenset({"actions"}),
             embed_dim=shapes.width,
-            look=lambda frames: _look_size(shapes, reading, frames),
+            look=lambda frames, size: _look_size(shapes, reading, frames),
             settings=reading,
             action=action_spec(uses_camera=reading.uses_camera),
             twins={"target_encoder": "encoder"} if "target_encoder" in sources else {},
@@ -374,4 +374,4 @@ def _variant(shapes: EncoderShapes, reading: facts.Reading) -> str:
 def _look_size(shapes: EncoderShapes, reading: facts.Reading, frames: int) -> LookSize:
     tokens = frames * reading.rows * reading.columns
     values = 3 * shapes.tubelet * tokens * shapes.patch**2
-    return LookSize(tokens, shapes.width, shapes.hidden * (2 if shapes.is_gated else 1), values)
+    return LookSize(tokens, shapes.width, shapes.hidden, values, steps=frames)

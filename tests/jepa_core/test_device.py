@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jepa_core.design import LookSize
-from jepa_core.device import device_errors, forecast_bytes, free_bytes, in_words, pick
+from jepa_core.device import device_errors, free_bytes, pick
 from jepa_core.errors import DeviceError, DeviceLost, OutOfMemory
 
 
@@ -40,24 +39,8 @@ def test_impossible_wish_is_refused_in_words(device, dtype, monkeypatch):
     assert refused.value.hint
 
 
-def test_forecast_counts_weights_and_tokens():
-    small = LookSize(tokens=100, width=64, hidden=256, input_values=1000)
-    large = LookSize(tokens=200, width=64, hidden=256, input_values=1000)
-
-    assert forecast_bytes(0, torch.float32, large) > forecast_bytes(0, torch.float32, small)
-    assert forecast_bytes(1000, torch.float32, small) - forecast_bytes(0, torch.float32, small) == 4000
-    assert forecast_bytes(1000, torch.bfloat16, small) * 2 == forecast_bytes(1000, torch.float32, small)
-
-
 def test_free_memory_of_this_machine_is_known():
     assert free_bytes(torch.device("cpu")) > 0
-
-
-@pytest.mark.parametrize(
-    ("count", "words"), [(12, "12 bytes"), (1500, "1.5 kB"), (4_600_000, "4.6 MB"), (12e9, "12.0 GB")]
-)
-def test_bytes_are_said_in_words(count, words):
-    assert in_words(int(count)) == words
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ class EbJepa:
             ),
             abilities=frozenset({"temporal", "actions"}),
             embed_dim=spec.width,
-            look=lambda frames: _look_size(spec, frames),
+            look=lambda frames, size: _look_size(spec, frames),
             settings=reading,
             action=action_spec(reading.action),
             ignored=file.ignored,

@@ -91,7 +91,7 @@ class JepaWm:
             ),
             abilities=frozenset(),
             embed_dim=spec.visual,
-            look=lambda frames: LookSize(frames * spec.side**2, spec.visual, spec.hidden, 0),
+            look=lambda frames, size: LookSize(frames * spec.side**2, spec.visual, spec.hidden, 0),
             settings=reading,
             action=action_spec(reading.action, reading.body),
             ignored=(*file.ignored, *masks),

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from jepa_core import device as devices
-from jepa_core import forecast, registry, sidecar
+from jepa_core import registry, sidecar
 from jepa_core.clock import CancelToken
 from jepa_core.design import Choices, Design, Stored, WeightFile
 from jepa_core.errors import (
@@ -30,9 +30,7 @@ from jepa_core.errors import (
     WeightsNotFinite,
 )
 from jepa_core.families.base import JepaModel, Progress
-from jepa_core.ladder import COARSER, Rung, limits_of, way_down
-from jepa_core.masks import rule_for
-from jepa_core.types import CheckpointInfo, LoadReport, MaskRule
+from jepa_core.types import CheckpointInfo, LoadReport
 from jepa_core.weight_files import open_weights, weights_path
 
 HASH_CHUNK = 1 << 22  # bytes between two looks at the cancel token
@@ -189,30 +187,8 @@ def _examine(
         levels=design.levels,
         sizes=design.sizes,
     )
-    return _Examined(family, design, info, _forecast(design, info, clip_frames, report), where, precision)
-
-
-def _forecast(design: Design, info: CheckpointInfo, clip_frames: int, report: LoadReport) -> LoadReport:
-    """The report with what this choice needs, what the longest clip and every rung of the ladder would, what is free."""
-    spec = info.input
-    frames = min(clip_frames, spec.frames)
-    asked = Rung(spec.size, max(frames - frames % spec.tubelet, spec.tubelet), info.dtype)
-    rule = rule_for(MaskRule(), info)
-
-    def need(rung: Rung) -> int:
-        look = design.look(rung.frames, rung.size)
-        is_cuda = info.device.startswith("cuda")
-        return forecast.forecast_bytes(info.parameters, rung.dtype, look, rule, is_cuda=is_cuda)
-
-    others = [replace(asked, frames=spec.frames - spec.frames % spec.tubelet), asked]
-    others += way_down(asked, limits_of(design.sizes, spec.frames, spec.tubelet))
-    others += [replace(asked, dtype=COARSER.get(asked.dtype, asked.dtype))]
-    return replace(
-        report,
-        memory_bytes=need(asked),
-        forecasts={forecast.rung_words(rung): need(rung) for rung in others},
-        device_free_bytes=devices.free_bytes(torch.device(info.device)),
-    )
+    report = devices.with_forecast(report, design, info, clip_frames)
+    return _Examined(family, design, info, report, where, precision)
 
 
 def design_of(

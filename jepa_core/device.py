@@ -1,4 +1,4 @@
-"""Where a model runs and in which precision; how much memory is free there; device faults in plain words.
+"""Where a model runs and in which precision; how much memory is free there and how much is needed; device faults in plain words.
 
 Nothing here owns a device: the engine does.
 """
@@ -7,11 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psutil
 import torch
 
+from jepa_core import forecast
+from jepa_core.design import Design
 from jepa_core.errors import DeviceError, DeviceLost, OutOfMemory
+from jepa_core.ladder import COARSER, Rung, limits_of, way_down
+from jepa_core.masks import rule_for
+from jepa_core.types import CheckpointInfo, LoadReport, MaskRule
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -50,6 +56,29 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
+
+
+def with_forecast(report: LoadReport, design: Design, info: CheckpointInfo, clip_frames: int) -> LoadReport:
+    """The report with what this choice needs, what the longest clip and every rung of the ladder would, what is free."""
+    spec = info.input
+    frames = min(clip_frames, spec.frames)
+    asked = Rung(spec.size, max(frames - frames % spec.tubelet, spec.tubelet), info.dtype)
+    rule = rule_for(MaskRule(), info)
+
+    def need(rung: Rung) -> int:
+        look = design.look(rung.frames, rung.size)
+        is_cuda = info.device.startswith("cuda")
+        return forecast.forecast_bytes(info.parameters, rung.dtype, look, rule, is_cuda=is_cuda)
+
+    others = [replace(asked, frames=spec.frames - spec.frames % spec.tubelet), asked]
+    others += way_down(asked, limits_of(design.sizes, spec.frames, spec.tubelet))
+    others += [replace(asked, dtype=COARSER.get(asked.dtype, asked.dtype))]
+    return replace(
+        report,
+        memory_bytes=need(asked),
+        forecasts={forecast.rung_words(rung): need(rung) for rung in others},
+        device_free_bytes=free_bytes(torch.device(info.device)),
+    )
 
 
 @contextmanager

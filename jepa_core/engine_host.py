@@ -65,6 +65,7 @@ def load_checkpoint(order: LoadCheckpoint, progress: Progress, cancel: CancelTok
         device=options.device,
         dtype=options.dtype,
         clip_frames=options.clip_frames,
+        choices=options.choices,
         progress=progress,
         cancel=cancel,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from jepa_core.design import Choices
 from jepa_core.errors import ConsoleError
 from jepa_core.types import CheckpointInfo, Frame, Inspection, LatentView, LoadReport, MaskRule
 
@@ -28,6 +29,7 @@ class EngineOptions:
     threads: int = 0  # torch intra-op threads, 0 = torch's default
     delay_ms: tuple[int, int] = (0, 0)  # drill: wait this long at random (seeded) before every look
     reads_barcode: bool = False  # drill: decode the barcode of the newest frame into signals["barcode"]
+    choices: Choices = field(default_factory=Choices)  # what the file leaves open and a person chose
 
 
 # --- to the engine -----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jepa_core import (
+    checkpoint_paths,
     cjepa_file,
     ebjepa_file,
     hugging_face,
@@ -33,7 +34,8 @@ PREFIXES = ("module.", "backbone.", "_orig_mod.")  # data-parallel, multi-mask a
 
 
 def weights_path(path: Path) -> Path:
-    """The file that holds the tensors: the path itself, or `model.safetensors` of a Hugging Face folder."""
+    """The file that holds the tensors: the path itself, `model.safetensors` of a Hugging Face folder, or the one file of
+    weights in another folder."""
     if not path.exists():
         raise UnreadableCheckpoint(f"{path} does not exist.", "Check the path.")
     if path.is_file():
@@ -46,13 +48,16 @@ def weights_path(path: Path) -> Path:
     found = path / "model.safetensors"
     if found.is_file():
         return found
+    meant = checkpoint_paths.meant_by(path).path
+    if meant != path:
+        return meant
     if (path / "model.safetensors.index.json").is_file():
         raise UnreadableCheckpoint(
             f"{path.name} is split into several files, which this version does not read.",
             "Save the model with a larger max_shard_size, as one model.safetensors.",
         )
     raise UnreadableCheckpoint(
-        f"{path.name} is a folder without model.safetensors.",
+        f"{path.name} is a folder without model.safetensors and without one file of weights.",
         "Choose the checkpoint file itself, or a Hugging Face folder with config.json and model.safetensors.",
     )
 
@@ -139,8 +144,10 @@ def _open_torch(file: Path) -> pickled_objects.PickledModel:
         )
     if not is_zip:
         is_cut = head == b"PK\x03\x04"
+        other = checkpoint_paths.other_model(file.name)
+        kind = f"{other}, not a checkpoint of this kind" if other else "not a checkpoint file"
         raise UnreadableCheckpoint(
-            f"{file.name} is {'cut off: its end is missing' if is_cut else 'not a checkpoint file'}.",
+            f"{file.name} is {'cut off: its end is missing' if is_cut else kind}.",
             "Copy or download it again." if is_cut else "Choose a .pt, .pth.tar or .safetensors file.",
         )
     taken = pickled_objects.read(file, skip=UNUSED)

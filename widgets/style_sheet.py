@@ -32,12 +32,14 @@ QLabel[tone="override"] { color: @override_text@; }
 QLabel[tone="near_miss"] { color: @near_miss_text@; }
 QLabel[tone="health"] { color: @health_text@; }
 QLabel[role="chip"][tone="flag"] { border-color: @flag@; }
+QLabel[role="chip"][tone="bad"] { border-color: @bad@; }
 QLabel[role="chip"][tone="ok"] { border-color: @ok@; }
 QLabel[role="chip"][tone="accent"] { border-color: @accent@; }
 
 QFrame[card="true"] { background: @raised@; border: 1px solid @line@; border-radius: @px8@; }
 QFrame[card="flag"] { background: @raised@; border: @px2@ solid @flag@; border-radius: @px8@; }
 QFrame[card="bad"] { background: @raised@; border: @px2@ solid @bad@; border-radius: @px8@; }
+QFrame[card="sheet"] { background: @panel@; border: 1px solid @border@; border-radius: @px10@; }
 QFrame[card="plain"] { background: @panel@; border: none; }
 QFrame[role="rule"] { background: @line@; border: none; max-height: 1px; min-height: 1px; }
 
@@ -64,6 +66,12 @@ QPushButton[role="flat"]:disabled { color: @dim@; }
 QPushButton[role="row"] { background: @raised@; border: 1px solid @line@; text-align: left; padding: @px8@ @px12@; }
 QPushButton[role="row"]:hover { border-color: @accent@; background: @pressed@; }
 QPushButton[role="row"]:focus { border: @px2@ solid @accent@; padding: @px8@ @px10@; }
+QPushButton[role="cell"] { background: transparent; border: 1px solid @line@; padding: @px2@ @px8@; text-align: left; }
+QPushButton[role="cell"]:hover { border-color: @accent@; background: @pressed@; }
+QPushButton[role="cell"]:checked { background: @selection@; border-color: @accent@; font-weight: 600; }
+QPushButton[role="cell"]:focus { border: @px2@ solid @accent@; padding: @px1@ @px6@; }
+QPushButton[role="cell"][tone="bad"] { color: @bad@; }
+QPushButton[role="cell"][tone="flag"] { color: @flag_text@; }
 QToolButton::menu-indicator, QPushButton::menu-indicator { image: none; width: 0px; }
 
 QCheckBox, QRadioButton { spacing: @px8@; padding: @px3@ 0px; background: transparent; }

@@ -358,7 +358,7 @@ def test_load_report_lists_every_difference_and_copies_it(qtbot) -> None:
     text = view.text()
     assert "✗ Refused: 586 of 588 tensors matched, 1 missing, 1 of another shape" in text
     assert "missing\tenc.a" in text
-    assert "other shape\tenc.b: expected (1,), file has (2,)" in text
+    assert "of another shape\tenc.b: expected (1,), file has (2,)" in text
 
 
 def test_drift_says_reproduced_only_when_the_report_does(qtbot) -> None:

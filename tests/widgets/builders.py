@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
+from jepa_core import catalogue
+from jepa_core.catalogue import Identity
+from jepa_core.library import LibraryEntry
+from jepa_core.library_index import Known, Verdict
 from jepa_core.types import (
     CheckpointInfo,
     Frame,
@@ -82,21 +88,21 @@ def _hidden(rule: str, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
     return hidden
 
 
-def make_checkpoint(*, notes: tuple[str, ...] = ()) -> CheckpointInfo:
+def make_checkpoint(**changes: object) -> CheckpointInfo:
     sha = "9c1e4f0a12b344b0" + "0" * 44 + "44b0"
-    return CheckpointInfo(
-        id=f"{sha[:16]}:float32",
-        family="V-JEPA 2",
-        variant="ViT-L/16",
-        path="/models/vitl.pt",
-        sha256=sha,
-        input=InputSpec(256, 64, 4.0, 2, 16),
-        action=None,
-        abilities=frozenset({"masked", "temporal"}),
-        parameters=326_000_000,
-        embed_dim=1024,
-        notes=notes,
-    )
+    values: dict[str, object] = {
+        "id": f"{sha[:16]}:float32",
+        "family": "V-JEPA 2",
+        "variant": "ViT-L/16",
+        "path": "/models/vitl.pt",
+        "sha256": sha,
+        "input": InputSpec(256, 64, 4.0, 2, 16),
+        "action": None,
+        "abilities": frozenset({"masked", "temporal"}),
+        "parameters": 326_000_000,
+        "embed_dim": 1024,
+    }
+    return CheckpointInfo(**(values | changes))  # type: ignore[arg-type]
 
 
 def make_report(**changes: object) -> LoadReport:
@@ -110,6 +116,77 @@ def make_report(**changes: object) -> LoadReport:
         "memory_bytes": 2_400_000_000,
     }
     return LoadReport(**(values | changes))  # type: ignore[arg-type]
+
+
+def make_examined(**changes: object) -> LoadReport:
+    """Of a file that was examined and not loaded: with forecasts, marks, and what was taken from elsewhere."""
+    forecasts = {
+        "256 px, 64 frames, float32": 6_300_000_000,
+        "256 px, 16 frames, float32": 2_400_000_000,
+        "192 px, 16 frames, float32": 1_900_000_000,
+        "192 px, 8 frames, float32": 1_700_000_000,
+        "256 px, 16 frames, bfloat16": 1_200_000_000,
+    }
+    values: dict[str, object] = {
+        "sha256": make_checkpoint().sha256,
+        "forecasts": forecasts,
+        "device_free_bytes": 22_100_000_000,
+        "marks": (
+            "encoder.blocks.0.attn.qkv.weight and a 3-D patch embedding: a video transformer",
+            "predictor.mask_tokens.0 … 9: the predictor of V-JEPA 2",
+        ),
+        "ignored": ("opt", "scaler", "epoch", "loss"),
+        "assumed": {
+            "positions": "rotary (all released V-JEPA 2 files are; their tables are stray)",
+            "input size": "256 px (name of the file)",
+            "encoder heads": "16 (table of released sizes, by width and depth)",
+            "predictor heads": "12 (table of released sizes, by predictor width)",
+            "mask token": "0 of 10: the rule where several are non-zero (norms 0.166, 0.16, 0.12, 0.11)",
+        },
+    }
+    return make_report(**(values | changes))
+
+
+def make_long_report() -> LoadReport:
+    """Refused, with 144 names: half a predictor is missing."""
+    parts = (
+        "norm1.weight", "norm1.bias", "attn.qkv.weight", "attn.qkv.bias", "attn.proj.weight", "attn.proj.bias",
+        "norm2.weight", "norm2.bias", "mlp.fc1.weight", "mlp.fc1.bias", "mlp.fc2.weight", "mlp.fc2.bias",
+    )  # fmt: skip
+    names = tuple(f"predictor/blocks.{n}.{part}" for n in range(12, 24) for part in parts)
+    shapes = ("encoder/pos_embed: expected (1, 2048, 1024), file has (1, 1568, 1024)",)
+    return make_examined(matched=444, missing=names, reshaped=shapes, unexpected=("head.weight", "head.bias"))
+
+
+def make_library() -> list[LibraryEntry]:
+    """Four checkpoints: examined and good, refused, a download nobody examined, and one nobody knows."""
+    when = 1_763_900_000_000_000_000
+    good = Verdict(True, "V-JEPA 2", "ViT-L/16", "", "9c1e" * 16, ("masked", "temporal"), 326_000_000, when)
+    bad = Verdict(
+        False,
+        "V-JEPA 2",
+        "ViT-L/16",
+        "half.pt is not exactly a V-JEPA 2 ViT-L/16: 144 missing.",
+        "44b0" * 16,
+        wall_ns=when,
+    )
+    released = catalogue.released().entries[-1]
+    came = Known(72_000_000, when, "beef" * 16, "sha256", "https://example.org/weights.pt")
+
+    def entry(path: str, n_bytes: int, known: Known | None, identity: Identity | None = None) -> LibraryEntry:
+        kind = "file" if path.endswith(".pt") else "folder"
+        return LibraryEntry(Path(path), kind, n_bytes, when, identity or Identity(), known)
+
+    text = f"This is the released file of {released.name}: its sha256 is the one the hub announces."
+    return [
+        entry("/data/models/vitl.pt", 5_100_000_000, Known(1, 1, verdict=good)),
+        entry("/data/models/half.pt", 4_100_000_000, Known(1, 1, "44b0" * 16, verdict=bad)),
+        entry(
+            f"/home/ada/.local/share/jepa-console/models/{released.id}", 72_000_000, came,
+            Identity(released, released.main_file, "sha256", text),
+        ),
+        entry("/data/models/run3/latest.pt", 1_300_000_000, None),
+    ]  # fmt: skip
 
 
 def make_source(*, is_live: bool = False) -> SourceInfo:

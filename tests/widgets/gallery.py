@@ -10,16 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
-from jepa_core.errors import ShapesDiffer
+from jepa_core import catalogue
+from jepa_core.errors import KeysDiffer, ShapesDiffer, UnsafeFile
+from jepa_core.library import FolderProblem
 from jepa_core.tracks import SignalTrack
 from jepa_core.types import MaskRule, TokenLayout
 from tests.widgets.builders import (
     make_checkpoint,
+    make_examined,
     make_frame,
     make_health,
     make_inspection,
+    make_library,
+    make_long_report,
     make_report,
     make_source,
 )
@@ -32,11 +37,16 @@ from widgets.event_list import EventList, EventRow
 from widgets.frame_view import FrameView
 from widgets.health_strip import HealthStrip
 from widgets.layers_card import LayersCard
+from widgets.library_page import LibraryPage
+from widgets.load_options import LoadChoice, LoadOptions
 from widgets.load_report import LoadReportView
+from widgets.load_sheet import LoadSheet
 from widgets.model_card import ModelCard
+from widgets.models_page import ModelsPage
 from widgets.override_bar import OverrideBar
 from widgets.progress_card import ProgressCard
 from widgets.recording_badge import RecordingBadge
+from widgets.released_page import DownloadView, ReleasedPage
 from widgets.shortcut_sheet import ShortcutSheet
 from widgets.signal_table import SignalTable
 from widgets.source_card import SourceCard
@@ -243,6 +253,8 @@ def load_report(state: str) -> QWidget:
     view = LoadReportView()
     if state == "loaded":
         view.show_report(make_report(), make_checkpoint())
+    elif state == "long":
+        view.show_report(make_long_report())
     elif state == "refused":
         names = tuple(f"predictor.blocks.{n}.attn.qkv.weight" for n in range(12))
         shapes = ("encoder.pos_embed: expected (1, 2048, 1024), file has (1, 1568, 1024)",)
@@ -250,6 +262,116 @@ def load_report(state: str) -> QWidget:
             make_report(matched=294, missing=names, reshaped=shapes, assumed={"fps": "4.0, from the paper"})
         )
     return _sized(view, 720, 480)
+
+
+def load_sheet(state: str) -> QWidget:
+    sheet = LoadSheet()
+    sheet.options.set_devices(("cuda:0",))
+    sheet.show_file("/data/checkpoints/vjepa2/vitl.pt", "" if state == "examining" else "V-JEPA 2.1 ViT-B/16")
+    info, report = make_checkpoint(), make_examined()
+    if state == "examining":
+        sheet.show_examining(0.3, "checking the file's fingerprint")
+    elif state in ("good", "narrow", "again"):
+        sheet.show_examined(info, report)
+    elif state == "too large":
+        sheet.show_examined(info, make_examined(memory_bytes=11_400_000_000, device_free_bytes=8_000_000_000))
+    elif state == "single":
+        single = make_checkpoint(
+            notes=("no EMA target: predictions cannot be scored",),
+            abilities=frozenset(),
+            layout="global",
+        )
+        parts = ("target_encoder", "predictor")
+        sheet.show_examined(single, make_examined(absent_parts=parts, forecasts={}, device_free_bytes=-1))
+    elif state == "refused":
+        report = make_long_report()
+        error = KeysDiffer(
+            "vitl.pt is not exactly a V-JEPA 2 ViT-L/16: 144 missing (predictor/blocks.12.norm1.weight, …).",
+            "Nothing was loaded. The report names every tensor; ask for the complete file.",
+            report=report,
+        )
+        sheet.show_refused(error, report)
+    elif state == "unreadable":
+        error = UnsafeFile(
+            "vitl.pt is a plain pickle, which can run code when opened. It was not opened.",
+            "Ask for the file saved by torch.save (1.6 or newer) as a dictionary of tensors.",
+            "asks for posix.system",
+        )
+        sheet.show_refused(error, make_report(family="", variant="", matched=0))
+    if state == "again":
+        sheet.show_examining(0.6, "checking encoder")
+    if state == "loading":
+        sheet.show_examined(info, report)
+        sheet.show_loading(0.62, "reading target encoder")
+    return _sized(sheet, 520 if state == "narrow" else 1060, 780)
+
+
+def load_options(state: str) -> QWidget:
+    options = LoadOptions()
+    options.set_devices(("cuda:0", "cuda:1"))
+    if state == "open":
+        options.show_choice(LoadChoice("cuda:1", "bfloat16", 16, "/data/configs/params-pretrain.yaml", 16))
+        options.show_open(("encoder heads", "predictor heads", "mask token"))
+    return _sized(options, 420)
+
+
+def library_page(state: str) -> QWidget:
+    page = LibraryPage()
+    folders, cache = (
+        (Path("/data/models"), Path("/home/ada/.local/share/jepa-console/models")),
+        Path("/home/ada"),
+    )
+    if state == "looking":
+        page.show_looking(folders, 3)
+    elif state == "empty":
+        page.show_entries((), folders, cache)
+    else:
+        page.show_entries(make_library(), folders, cache)
+        page.show_in_use("/data/models/vitl.pt")
+        page.list.select(
+            {"refused": "/data/models/half.pt", "unknown": "/data/models/run3/latest.pt"}.get(state, "")
+        )
+    if state == "refused":
+        page.show_problems(
+            [FolderProblem(Path("/mnt/lab"), "/mnt/lab cannot be looked through: Permission denied.")]
+        )
+    return _sized(page, 1100, 560)
+
+
+DOWNLOADS = {
+    "running": DownloadView("running", 3_200_000_000, 5_100_000_000, 12_100_000),
+    "paused": DownloadView("paused", 3_200_000_000, 5_100_000_000),
+    "done": DownloadView("done", text="Its sha256 is the one the hub announces.", path="/data/x"),
+    "failed": DownloadView(
+        "failed", 3_200_000_000, 5_100_000_000, text="What came has another sha256 than announced.",
+        hint="It was put aside. Try again; if it repeats, do not use this file.",
+    ),
+    "offline": DownloadView("offline", 3_200_000_000, 5_100_000_000),
+}  # fmt: skip
+
+
+def released_page(state: str) -> QWidget:
+    page = ReleasedPage()
+    if state == "broken":
+        page.show_error("The catalogue cannot be read.", "Restore assets/catalogue.toml from the release.")
+        return _sized(page, 1100, 620)
+    page.show_entries(catalogue.released().entries)
+    chosen = next(entry for entry in catalogue.released().entries if entry.system == "V-JEPA 2")
+    page.list.select(chosen.id)
+    page.show_room(
+        3_000_000_000 if state == "no room" else 76_500_000_000, "/home/ada/.local/share/jepa-console/models"
+    )
+    if state in DOWNLOADS:
+        page.show_download(chosen.id, DOWNLOADS[state])
+    return _sized(page, 1100, 620)
+
+
+def models_page(state: str) -> QWidget:
+    page = ModelsPage(QLabel("claims"))
+    page.library.show_entries(make_library(), (Path("/data/models"),), Path("/home/ada"))
+    page.released.show_entries(catalogue.released().entries)
+    page.show_page(state)
+    return _sized(page, 1200, 640)
 
 
 def start_page(state: str) -> QWidget:
@@ -364,7 +486,15 @@ GALLERY: dict[str, tuple[Callable[[str], QWidget], tuple[str, ...]]] = {
     "color_scale": (color_scale, ("locked", "unlocked")),
     "signal_table": (signal_table, ("empty", "live", "calibrated")),
     "event_list": (event_list, ("empty", "live")),
-    "load_report": (load_report, ("empty", "loaded", "refused")),
+    "load_report": (load_report, ("empty", "loaded", "refused", "long")),
+    "load_sheet": (
+        load_sheet,
+        ("examining", "good", "again", "too large", "single", "refused", "unreadable", "loading", "narrow"),
+    ),
+    "library_page": (library_page, ("looking", "empty", "chosen", "refused", "unknown")),
+    "released_page": (released_page, ("none", "no room", *DOWNLOADS, "broken")),
+    "models_page": (models_page, ("library", "released")),
+    "load_options": (load_options, ("closed", "open")),
     "start_page": (start_page, ("empty", "recents", "recovery")),
     "command_palette": (command_palette, ("empty", "live")),
     "shortcut_sheet": (shortcut_sheet, ("live",)),

@@ -37,6 +37,14 @@ def parser() -> argparse.ArgumentParser:
         epilog=f"example:\n  main.py demo\n\n{EPILOG}",
     )
     top.set_defaults(verb="")
+    top.add_argument(
+        "--open",
+        metavar="PATH",
+        help="open the window on this, as if it were dropped there: a video, a session, a checkpoint",
+    )
+    top.add_argument(
+        "--screen", choices=("start", "models", "released", "claims"), help="open the window on this screen"
+    )
     verbs = top.add_subparsers(metavar="VERB", title="verbs", parser_class=_Parser)
 
     def add(name: str, text: str, example: str, *parents: _Parser) -> _Parser:
@@ -242,6 +250,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = top.parse_args(argv)
     if arguments.verb == "live" and arguments.headless and not (arguments.checkpoint and arguments.record):
         top.error("live --headless needs --checkpoint C and --record DIR")
+    if arguments.verb and (arguments.open is not None or arguments.screen is not None):
+        top.error(f"--open and --screen open the window by themselves, without {arguments.verb}")
     from console.verbs_common import run_verb  # not before: `--help` need not wait for it
 
     return run_verb(arguments, VERBS[arguments.verb])

@@ -41,7 +41,7 @@ class Command:
 ACTIONS: dict[str, Command] = {row.id: row for row in (
     Command("open_file", "Open file…", ("Ctrl+O",), "Open a video, an image folder or a session", "files.ask_file", "File"),
     Command("open_source", "Open source…", ("Ctrl+Shift+O",), "Open by address: a path or an embedded world", "files.ask_source", "File"),
-    Command("open_checkpoint", "Open checkpoint…", ("Ctrl+M",), "Load a checkpoint into the engine", "models.ask_checkpoint", "File"),
+    Command("open_checkpoint", "Open checkpoint…", ("Ctrl+M",), "Examine a checkpoint; it is loaded when you say so", "sheet.ask", "File"),
     Command("demo", "Open the demo world", (), "The embedded world with the demo checkpoint", "files.open_demo", "File"),
     Command("close_source", "Close source", (), "Let the source go; the checkpoint stays loaded", "files.close_source", "File", LOOKING),
     Command("screenshot", "Save a screenshot", ("Ctrl+Shift+S",), "Save a picture of the window beside the recordings", "look.save_screenshot", "File"),

@@ -34,6 +34,7 @@ from console.window_models import Models
 from console.window_progress import ProgressStack
 from console.window_records import Records
 from console.window_replay import Replay
+from console.window_sheet import Sheet
 from console.window_start import Start
 from console.window_top import RecordingFrame, TopBar
 from console.window_transport import Transport
@@ -106,7 +107,8 @@ class MainWindow(QMainWindow):
         self.live = Live(desk)
         self.events = Events(desk)
         self.models = Models(desk)
-        self.files = Files(desk, self.models.load)
+        self.sheet = Sheet(desk, self.models)
+        self.files = Files(desk, self.sheet.examine, self.models.load)
         self.transport = Transport(desk, self.live)
         self.records = Records(desk, self.live, self.keys)
         self.replay = Replay(desk)
@@ -118,7 +120,7 @@ class MainWindow(QMainWindow):
 
     def _connect(self) -> None:
         parts = {
-            "window": self, "files": self.files, "models": self.models, "transport": self.transport,
+            "window": self, "files": self.files, "models": self.models, "sheet": self.sheet, "transport": self.transport,
             "records": self.records, "replay": self.replay, "look": self.look, "events": self.events,
         }  # fmt: skip
         for row in ACTIONS.values():
@@ -161,7 +163,7 @@ class MainWindow(QMainWindow):
 
     def cancel(self) -> None:
         """Esc: the nearest thing that runs."""
-        if self.look.cancel_region_tool() or self.records.close_question():
+        if self.look.cancel_region_tool() or self.records.close_question() or self.sheet.cancel():
             return
         if self.models.is_loading:
             self.models.cancel()
@@ -213,6 +215,10 @@ class MainWindow(QMainWindow):
         self.files.drop(event)
 
     # what is shown
+
+    def show_screen(self, name: str) -> None:
+        """A screen, or a page of the models screen, by its name."""
+        self.state.screen = name
 
     def _show_screen(self, screen: str) -> None:
         self._stack.setCurrentIndex(0 if screen == "start" else 1)

@@ -233,6 +233,11 @@ class Pipeline:
     def cancel_examine(self) -> None:
         self._checkpoints.cancel_examine()
 
+    @property
+    def engine_options(self) -> EngineOptions:
+        """How the next checkpoint would be loaded, unless other options are given with it."""
+        return self._checkpoints.options
+
     def cancel_load(self) -> None:
         self._checkpoints.cancel_load()
 

@@ -13,12 +13,17 @@ class StartRequest:
     """What the command line asked the window to begin with."""
 
     source: str | None = None  # a path or "world:…"
+    path: str | None = (
+        None  # anything that could be dropped on the window; a checkpoint is examined, not loaded
+    )
     checkpoint: str | None = None
     checkpoint_config: str | None = None
     options: EngineOptions | None = None  # None: from the config
     record_directory: str | None = None  # record from the first frame on
     every_frame: bool = False
-    screen: str = "start"  # "start" | "live" | "replay", when no source decides
+    screen: str = (
+        "start"  # "start" | "live" | "replay" | "models" | "released" | "claims", when no source decides
+    )
     screenshot: Path | None = None  # save a picture of the window, then exit
     after_s: float = 3.0  # … this long after it opened
     size: tuple[int, int] | None = None  # of the window, logical pixels

@@ -9,11 +9,12 @@ from pathlib import Path
 from console import faults
 from console.config import Config
 from console.progress import Progress
-from console.verbs_common import cancel_on_signals, size_words, wants_json
+from console.verbs_common import cancel_on_signals, wants_json
 from console.verbs_headless import tell_result
-from console.verbs_output import plain, say, say_json
+from console.verbs_output import say, say_json
+from jepa_core.checkpoint_paths import meant_by
 from jepa_core.errors import CheckpointError, ConsoleError, NotASession, RequestError
-from jepa_core.types import JSON, CheckpointInfo, LoadReport
+from jepa_core.types import JSON
 
 FINDING = faults.EXIT_FINDING
 
@@ -94,16 +95,18 @@ def _recorded_checkpoint(session: str) -> str:
 
 
 def checkpoint(arguments: Namespace, config: Config) -> int:
-    """The load report; a refused file exits 3 with the same report."""
+    """The load report, in the words of the load sheet; a refused file exits 3 with the same report."""
     cancel = cancel_on_signals()
+    from console.checkpoint_facts import facts, lines
     from jepa_core.checkpoint import examine
 
     as_json = wants_json(arguments)
     progress = Progress()
+    meant = meant_by(Path(arguments.checkpoint))
     try:
         info, report = examine(
-            arguments.checkpoint,
-            config=getattr(arguments, "config", None),
+            meant.path,
+            config=getattr(arguments, "config", None) or meant.config,
             device=config.model.device,
             dtype=config.model.dtype,
             clip_frames=config.model.clip_frames,
@@ -113,54 +116,20 @@ def checkpoint(arguments: Namespace, config: Config) -> int:
     except CheckpointError as error:
         progress.end()
         found = error.report
-        if found is not None and found.family and not as_json:
-            _say_report(None, found)
+        if found is not None and (found.family or found.unexpected) and not as_json:
+            for line in lines(None, found):
+                say(line)
         return faults.refuse(
-            error, as_json=as_json, facts={"report": plain(found) if found is not None else {}}
+            error, as_json=as_json, facts=facts(None, found) if found is not None else {"report": {}}
         )
     finally:
         progress.end()
     if as_json:
-        say_json({"checkpoint": plain(info), "report": plain(report)})
+        say_json(facts(info, report))
     else:
-        _say_report(info, report)
+        for line in lines(info, report):
+            say(line)
     return 0
-
-
-def _say_report(info: CheckpointInfo | None, report: LoadReport) -> None:
-    rows = [("file", report.path), ("system", report.family), ("variant", report.variant)]
-    if report.sha256:
-        rows.append(("sha256", report.sha256))
-    rows.append(("size", size_words(report.file_bytes)))
-    rows.append(("matched", f"{report.matched} tensors"))
-    for label, names in (
-        ("missing", report.missing),
-        ("unexpected", report.unexpected),
-        ("reshaped", report.reshaped),
-        ("ignored", report.ignored),
-        ("not in this file", report.absent_parts),
-    ):
-        rows += [(label if index == 0 else "", name) for index, name in enumerate(names)]
-    for what, where in report.assumed.items():
-        rows.append(("assumed", f"{what}: {where}"))
-    if info is not None:
-        spec = info.input
-        rows.append(
-            ("input", f"{spec.size} px, {spec.frames} frames at {spec.fps:g} fps, tubelet {spec.tubelet}, patch {spec.patch}")
-        )  # fmt: skip
-        alone = (
-            "none: it cannot be shown a picture"
-            if "visual encoder" in report.absent_parts
-            else "features only"
-        )
-        rows.append(("abilities", ", ".join(sorted(info.abilities)) or alone))
-        rows.append(("parameters", f"{info.parameters:,}"))
-        rows.append(
-            ("memory", f"{size_words(report.memory_bytes)} for one look in {info.dtype} on {info.device}")
-        )
-        rows += [("note", note) for note in info.notes]
-    for label, text in rows:
-        say(f"{label:<18}{text}")
 
 
 def verify(arguments: Namespace, config: Config) -> int:

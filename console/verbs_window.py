@@ -11,8 +11,8 @@ from console.verbs_common import DEMO_CHECKPOINT, DEMO_WORLD
 
 
 def start(arguments: Namespace, config: Config) -> int:
-    """The start screen."""
-    return _open_window(arguments, config, screen="start")
+    """The start screen, or what was named."""
+    return _open_window(arguments, config, screen=arguments.screen or "start", path=arguments.open)
 
 
 def live(arguments: Namespace, config: Config) -> int:

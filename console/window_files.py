@@ -17,24 +17,22 @@ from console.dialogs.open_source import ask_source
 from console.notices import SourceOpened
 from console.verbs_common import DEMO_CHECKPOINT, DEMO_WORLD
 from console.window_desk import Desk
+from jepa_core.checkpoint_paths import WEIGHTS, is_meant_as_checkpoint
 from jepa_core.errors import RequestError, SourceError
 from widgets.frame_view import FrameView
 
-CHECKPOINTS = frozenset({".pt", ".pth", ".safetensors"})
 SESSIONS = frozenset({".h5", ".wmj"})
 SOURCE_CODES = (SourceError.code, *(str(kind.code) for kind in SourceError.__subclasses__()))
 VIDEOS = ("mp4", "mkv", "mov", "avi", "webm", "m4v", "mpg", "mpeg", "ts")
 
 
 def kind_of(uri: str) -> str:
-    """ "checkpoint", "session" or "source", by name. A folder with a config.json is a checkpoint."""
+    """ "checkpoint", "session" or "source", by name. A folder of weights or with a config.json is a checkpoint, and so is
+    a config file, which stands for what it lies beside."""
     path = Path(uri)
-    suffix = path.suffix.lower()
-    if suffix in CHECKPOINTS:
-        return "checkpoint"
-    if suffix in SESSIONS or uri.startswith("session:"):
+    if path.suffix.lower() in SESSIONS or uri.startswith("session:"):
         return "session"
-    if path.is_dir() and (path / "config.json").is_file():
+    if not uri.startswith("world:") and is_meant_as_checkpoint(path):
         return "checkpoint"
     return "source"
 
@@ -42,19 +40,26 @@ def kind_of(uri: str) -> str:
 class Files(QObject):
     """Source, session and checkpoint files: from a person's hand to the pipeline."""
 
-    def __init__(self, desk: Desk, load_checkpoint: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        examine_checkpoint: Callable[[str, str | None], None],
+        load_checkpoint: Callable[[str], None],
+    ) -> None:
+        """`examine_checkpoint` asks before it loads; `load_checkpoint` is for the demo, where nobody has to be asked."""
         super().__init__(desk.window)
         self._desk = desk
+        self._examine_checkpoint = examine_checkpoint
         self._load_checkpoint = load_checkpoint
         self._uri = ""
         self.every_frame = desk.config.source.every_frame
         desk.bridge.on_notice(SourceOpened, "files", self._opened)
 
-    def open(self, uri: str) -> None:
-        """Whatever it is: a source, a session or a checkpoint."""
+    def open(self, uri: str, config: str | None = None) -> None:
+        """Whatever it is: a source, a session or a checkpoint, which `config` may belong to."""
         kind = kind_of(uri)
         if kind == "checkpoint":
-            self._load_checkpoint(uri)
+            self._examine_checkpoint(uri, config)
             return
         if kind == "session" and self._desk.pipeline.is_recording:
             self._desk.fault(
@@ -79,12 +84,13 @@ class Files(QObject):
     def ask_file(self) -> None:
         """One dialog for videos, sessions and checkpoints."""
         videos = " ".join(f"*.{suffix}" for suffix in VIDEOS)
+        weights = " ".join(f"*{ending}" for ending in WEIGHTS)
         filters = ";;".join(
             (
-                self.tr("All that can be opened") + f" ({videos} *.h5 *.wmj *.pt *.pth *.safetensors)",
+                self.tr("All that can be opened") + f" ({videos} *.h5 *.wmj {weights})",
                 self.tr("Videos") + f" ({videos})",
                 self.tr("Sessions") + " (*.h5 *.wmj)",
-                self.tr("Checkpoints") + " (*.pt *.pth *.safetensors)",
+                self.tr("Checkpoints") + f" ({weights})",
                 self.tr("All files") + " (*)",
             )
         )

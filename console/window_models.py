@@ -8,7 +8,6 @@ from typing import cast
 from PySide6.QtCore import QObject
 
 from console.dialogs.load_report import LoadReportDialog
-from console.dialogs.open_checkpoint import ask_checkpoint
 from console.notices import (
     CheckpointLoaded,
     CheckpointLoading,
@@ -22,6 +21,7 @@ from console.notices import (
 )
 from console.window_desk import Desk
 from jepa_core.errors import CheckpointError, ConsoleError, EngineStopped, NotAble
+from jepa_core.messages import EngineOptions
 from jepa_core.types import Box, LoadReport, MaskRule
 from widgets.frame_view import FrameView
 from widgets.layers_card import LayersCard
@@ -44,7 +44,8 @@ class Models(QObject):
         self._error: ConsoleError | None = None
         self._is_loading = False
         self._path = ""
-        self._card.openRequested.connect(self.ask_checkpoint)
+        self.is_quiet = False  # the load sheet shows the progress
+        self._card.openRequested.connect(desk.actions["open_checkpoint"].trigger)
         self._card.cancelRequested.connect(self.cancel)
         self._card.detailsRequested.connect(self.show_report)
         self._card.show_empty()
@@ -69,15 +70,11 @@ class Models(QObject):
     def is_loading(self) -> bool:
         return self._is_loading
 
-    def ask_checkpoint(self) -> None:
-        choice = ask_checkpoint(self._desk.window, self._path)
-        if choice is not None:
-            self.load(choice.path, choice.config)
-
-    def load(self, path: str, config: str | None = None) -> None:
+    def load(self, path: str, config: str | None = None, options: EngineOptions | None = None) -> None:
+        """Straight away: the decision was made, on the load sheet or by asking for the demo."""
         self._path = path
         self._report, self._error = None, None
-        self._desk.pipeline.load_checkpoint(path, config)
+        self._desk.pipeline.load_checkpoint(path, config, options)
 
     def cancel(self) -> None:
         if self._is_loading:
@@ -100,12 +97,13 @@ class Models(QObject):
     def _loading(self, notice: CheckpointLoading) -> None:
         self._is_loading = True
         self._card.show_loading(notice.fraction, notice.text)
-        self._desk.show_progress(
-            "load",
-            self.tr("Loading {0}: {1}").format(Path(notice.path).name, notice.text),
-            notice.fraction,
-            self.cancel,
-        )
+        if not self.is_quiet:
+            self._desk.show_progress(
+                "load",
+                self.tr("Loading {0}: {1}").format(Path(notice.path).name, notice.text),
+                notice.fraction,
+                self.cancel,
+            )
         self._refresh()
 
     def _loaded(self, notice: CheckpointLoaded) -> None:

@@ -38,8 +38,10 @@ class Begin(QObject):
             )
         elif request.checkpoint is not None:
             pipeline.load_checkpoint(request.checkpoint, request.checkpoint_config, request.options)
+        elif request.path is not None:
+            window.files.open(request.path, request.checkpoint_config)
         else:
-            window.state.screen = request.screen
+            window.show_screen(request.screen)
         if request.screenshot is not None:
             QTimer.singleShot(round(request.after_s * 1000), self._take_picture)
         elif request.seconds is not None:

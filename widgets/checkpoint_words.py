@@ -131,7 +131,10 @@ def absent(report: LoadReport) -> str:
     if not report.absent_parts:
         return ""
     parts = " and ".join(part.replace("_", " ") for part in report.absent_parts)
-    return f"The file holds no {parts}; it loads with fewer abilities."
+    is_blind = "visual encoder" in report.absent_parts
+    return f"The file holds no {parts}: it " + (
+        "cannot be shown a picture." if is_blind else "loads with fewer abilities."
+    )
 
 
 def taken(report: LoadReport) -> tuple[Taken, ...]:

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from console.dialogs.buttons import standard
+from jepa_core.checkpoint_paths import WEIGHTS
 from widgets import a11y
 
 
@@ -85,11 +86,12 @@ class OpenCheckpointDialog(QDialog):
         return line
 
     def _choose_file(self) -> None:
+        weights = " ".join(f"*{ending}" for ending in WEIGHTS)
         path, _ = QFileDialog.getOpenFileName(
             self,
             self.tr("Open a checkpoint"),
             self._path.text(),
-            self.tr("Checkpoints") + " (*.pt *.pth *.safetensors);;" + self.tr("All files") + " (*)",
+            self.tr("Checkpoints") + f" ({weights});;" + self.tr("All files") + " (*)",
         )
         if path:
             self._path.setText(path)

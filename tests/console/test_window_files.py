@@ -35,6 +35,8 @@ def drop(window, *paths):
     [
         ("clip.mp4", "source"), ("s.h5", "session"), ("s.wmj", "session"), ("vitl.pt", "checkpoint"),
         ("model.safetensors", "checkpoint"), ("world:cell?seed=1", "source"), ("session:/x", "session"),
+        ("IN1K-vit.h.14-300e.pth.tar", "checkpoint"), ("lewm_object.ckpt", "checkpoint"),
+        ("config.json", "checkpoint"), ("params-pretrain.yaml", "checkpoint"), ("pytorch_model.bin", "checkpoint"),
     ],
 )  # fmt: skip
 def test_a_path_is_known_by_its_name(name, kind):
@@ -61,7 +63,8 @@ def test_a_checkpoint_and_a_video_may_be_dropped_together(qtbot, opened):
 
     drop(window, "/clips/a.mp4", "/models/vitl.pt")
 
-    assert pipeline.asked("load_checkpoint") == [("load_checkpoint", "/models/vitl.pt", None)]
+    assert pipeline.asked("examine_checkpoint")[0][1:3] == ("/models/vitl.pt", None)
+    assert pipeline.asked("load_checkpoint") == []  # nobody said so yet
     assert pipeline.asked("open_source")[0][1] == "/clips/a.mp4"
 
 

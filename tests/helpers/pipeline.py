@@ -78,6 +78,7 @@ class ScriptedPipeline:
         self.checkpoint_report: LoadReport | None = None
         self.recorded_checkpoint: CheckpointInfo | None = None
         self.mask_rule = MaskRule()
+        self.options = EngineOptions()
         self.is_recording = False
         self.is_replay = False
         self.events: list[Event] = []
@@ -191,7 +192,33 @@ class ScriptedPipeline:
         self, path: str, config: str | None = None, options: EngineOptions | None = None
     ) -> None:
         self.calls.append(("load_checkpoint", path, config))
+        self.options = options or self.options
+        self.checkpoint_info = None
         self.say(notices.CheckpointLoading(path, 0.3, "reading tensors"))
+
+    @property
+    def engine_options(self) -> EngineOptions:
+        return self.options
+
+    def examine_checkpoint(
+        self, path: str, config: str | None = None, options: EngineOptions | None = None
+    ) -> None:
+        self.calls.append(("examine_checkpoint", path, config, options))
+        self.say(notices.CheckpointExamining(path, 0.2, "checking the file's fingerprint"))
+
+    def cancel_examine(self) -> None:
+        self.calls.append(("cancel_examine",))
+        path = self.asked("examine_checkpoint")[-1][1]
+        self.say(notices.CheckpointExamined(path, None, None, is_cancelled=True))
+
+    def script_examined(self, error: ConsoleError | None = None, **report: Any) -> None:
+        """The engine has read the file that was asked for last; with an error it is refused."""
+        path = self.asked("examine_checkpoint")[-1][1]
+        found = make_report(path=path, **report)
+        if error is None:
+            self.say(notices.CheckpointExamined(path, make_checkpoint(path=path), found))
+        else:
+            self.say(notices.CheckpointExamined(path, None, found, error))
 
     def cancel_load(self) -> None:
         self.calls.append(("cancel_load",))

@@ -66,7 +66,44 @@ def loading(qtbot, window, pipeline):
     qtbot.waitUntil(lambda: window.models.is_loading)
 
 
-STATES = [start, empty, live, recording, replay, lost, refused, loading]
+def sheet_good(qtbot, window, pipeline):
+    watch(qtbot, window, pipeline, "video")
+    window.files.open("/models/vitl.pt")
+    pipeline.script_examined(
+        marks=("a 3-D patch embedding and rotary blocks",), device_free_bytes=22 << 30,
+        forecasts={"256 px, 64 frames, float32": 6 << 30, "256 px, 16 frames, bfloat16": 1 << 30},
+        assumed={"encoder heads": "16 (table of released sizes, by width and depth)"},
+    )  # fmt: skip
+    qtbot.waitUntil(lambda: window.sheet.sheet.state == "examined")
+
+
+def sheet_refused(qtbot, window, pipeline):
+    window.files.open("/models/half.pt")
+    error = KeysDiffer("12 of 24 predictor blocks are missing from this file.", "Ask for the complete file.")
+    names = tuple(f"predictor/blocks.{n}.norm1.weight" for n in range(12, 24))
+    pipeline.script_examined(error, matched=444, missing=names)
+    qtbot.waitUntil(lambda: window.sheet.sheet.state == "refused")
+
+
+def sheet_loading(qtbot, window, pipeline):
+    sheet_good(qtbot, window, pipeline)
+    window.sheet.load()
+    qtbot.waitUntil(lambda: window.models.is_loading)
+
+
+STATES = [
+    start,
+    empty,
+    live,
+    recording,
+    replay,
+    lost,
+    refused,
+    loading,
+    sheet_good,
+    sheet_refused,
+    sheet_loading,
+]
 
 
 def pixels(image: QImage) -> np.ndarray:

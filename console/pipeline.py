@@ -15,10 +15,7 @@ from console.checkpoints import Checkpoints
 from console.config import Config
 from console.disk_watch import DiskWatch
 from console.intake import FrameNumbers, Intake, RecordingTap
-from console.notices import (
-    Faulted,
-    Notice,
-)
+from console.notices import Faulted, Notice
 from console.playing import Playing
 from console.recording import Recording, Scene
 from console.vitals import Vitals
@@ -29,16 +26,7 @@ from jepa_core.lanes import LatestSlot
 from jepa_core.messages import EngineOptions
 from jepa_core.signals import SIGNALS
 from jepa_core.tracks import SignalTrack
-from jepa_core.types import (
-    CheckpointInfo,
-    Event,
-    Frame,
-    Health,
-    Inspection,
-    LoadReport,
-    MaskRule,
-    SourceInfo,
-)
+from jepa_core.types import CheckpointInfo, Event, Frame, Health, Inspection, LoadReport, MaskRule, SourceInfo
 from sessions.recorder import Recorder
 
 Listener = Callable[[Notice], None]

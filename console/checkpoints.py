@@ -69,7 +69,7 @@ class Checkpoints:
     @property
     def can_look(self) -> bool:
         """Is there a model that can be shown frames? Where it cannot predict, its look says why."""
-        return self.info is not None
+        return self.info is not None and not self.info.cannot_see
 
     def load(self, path: str, config: str | None, options: EngineOptions | None) -> None:
         """Load it in the engine; CheckpointLoading…, then CheckpointLoaded or CheckpointRefused follow."""

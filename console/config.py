@@ -152,7 +152,7 @@ class Config:
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "model.dtype": ("auto", "float32", "bfloat16", "float16"),
-    "model.metric": ("l1", "l2", "smooth_l1", "cosine"),
+    "model.metric": ("auto", "l1", "l2", "smooth_l1", "cosine"),
     "mask.kind": ("future", "multiblock", "region"),
     "mask.generator": ("short", "long"),
     "look.theme": ("dark", "light"),

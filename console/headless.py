@@ -37,6 +37,7 @@ from jepa_core.errors import (
     ConsoleError,
     DeviceError,
     DiskFull,
+    NotAble,
     RequestError,
     SessionError,
     SourceError,
@@ -151,6 +152,8 @@ def _load(
     loaded = ear.wait(CheckpointLoaded, CheckpointRefused, Faulted, cancel=cancel, meanwhile=show)
     if isinstance(loaded, CheckpointRefused | Faulted):
         raise loaded.error
+    if isinstance(loaded, CheckpointLoaded) and loaded.info.cannot_see:
+        raise NotAble(loaded.info.cannot_see, "Choose a checkpoint that takes pictures.")
     cancel.check()
 
 

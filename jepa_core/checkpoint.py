@@ -144,7 +144,8 @@ def _examine(
         weights = weights_path(path)
         before = weights.stat()
         settings = sidecar.find_config(path, Path(config) if config else None)
-        file = open_weights(path, settings)
+        card = sidecar.read_card(weights)
+        file = replace(open_weights(path, settings), card=card)
         report = replace(report, file_bytes=before.st_size, sha256=hash_file(weights, progress, cancel))
         after = weights.stat()
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
@@ -152,7 +153,6 @@ def _examine(
                 f"{path.name} changed while it was read.", "Wait until it is complete."
             )
         family, design, report = design_of(file, choices or Choices(), report)
-        card = sidecar.read_card(weights)
     except OSError as error:
         raise UnreadableCheckpoint(
             f"{path.name} cannot be read.", "Check the disk.", str(error), report
@@ -186,6 +186,9 @@ def _examine(
         layout=design.layout,
         levels=design.levels,
         sizes=design.sizes,
+        slots=design.slots,
+        metric=design.metric,
+        cannot_see=design.cannot_see,
     )
     report = devices.with_forecast(report, design, info, clip_frames)
     return _Examined(family, design, info, report, where, precision)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from jepa_core import action_stats
 from jepa_core import cjepa_facts as facts
 from jepa_core.design import LookSize
 from jepa_core.nn.cls_vit import ClsVit
@@ -17,9 +18,9 @@ from jepa_core.nn.slot_predictor import SlotPredictor
 from jepa_core.nn.slots import FeatureMlp, SlotProcessor, SlotStart
 from jepa_core.types import ActionSpec
 
-FARTHEST = 10.0  # standard deviations; what lies further out is in other units
 STEPS_PER_BLOCK = 5  # environment steps in one action block of Push-T
 START_SEED = 0
+BLIND = "No encoder is in this file: C-JEPA's predictor alone takes slots, not pictures, so there is nothing to see."
 STARTS = "slots start from the same seeded noise at every look; other noise would give other slots in another order"
 
 
@@ -32,7 +33,11 @@ def action_spec(count: int, proprio: int) -> ActionSpec:
     )
     body = tuple(f"proprioception {i + 1}" for i in range(proprio))
     return ActionSpec(
-        names, ("standard deviations",) * count, (-FARTHEST,) * count, (FARTHEST,) * count, body
+        names,
+        ("standard deviations",) * count,
+        (-action_stats.FARTHEST,) * count,
+        (action_stats.FARTHEST,) * count,
+        body,
     )
 
 
@@ -81,6 +86,9 @@ def notes(reading: facts.Reading) -> tuple[str, ...]:
         notes.append(STARTS)
     if reading.predictor is None:
         notes.append("no predictor in this file: nothing can be predicted")
+    elif reading.vit is not None and reading.action:
+        notes += action_stats.notes_on("action", reading.action_statistics)
+        notes += action_stats.notes_on("proprio", reading.proprio_statistics)
     return tuple(notes)
 
 

@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jepa_core.action_stats import Statistics, read_statistics
 from jepa_core.asking import Sources
 from jepa_core.design import Choices, Stored, WeightFile
 from jepa_core.errors import ConfigDiffers, KeysDiffer
-from jepa_core.lewm_facts import PICTURE
 from jepa_core.nn.cls_vit import ClsVitSpec
 from jepa_core.nn.slot_decoder import DecoderSpec
 from jepa_core.nn.slot_predictor import SlotPredictorSpec
 from jepa_core.nn.slots import SlotSpec
+from jepa_core.preprocess import FITS
 from jepa_core.votes import count_blocks, vote
 
 DINO_EPS = 1e-6  # of every layer norm in DINOv2
@@ -27,6 +28,7 @@ DINO_WIDTHS = (384, 768, 1024, 1536)
 SLOT_HEADS = 4  # of VideoSAUR's temporal predictor and decoder
 WIDTH, HEADS = 128, 16  # of a slot, and heads of the predictor, in every released file
 SIZE = 196  # pixels: 14 x 14 patches
+FIT = "square_antialiased"  # of its planner; its slot extraction squeezes the whole frame instead
 SPLITS = {16: (6, 10), 4: (3, 1)}  # rows of the time table → history and future of CLEVRER and Push-T
 SLOTS = {"clevrer": 7, "pusht": 4}
 FIRST_ITERATIONS, LATER_ITERATIONS = 3, 2
@@ -73,6 +75,8 @@ class Reading:
     first_iterations: int
     later_iterations: int
     assumed: Mapping[str, str]
+    action_statistics: Statistics | None = None
+    proprio_statistics: Statistics | None = None
 
 
 class _Facts(Sources):
@@ -121,10 +125,11 @@ def read(file: WeightFile, choices: Choices) -> Reading:
         decoder = _decoder(facts, width)
         vit, slots = _backbone(facts), _slots(facts, width)
         size = _size(facts, decoder, vit.patch)
-        facts.assumed["picture"] = PICTURE
+        facts.assumed["picture"] = FITS[FIT]
     frameskip = facts.find(*KEYS["frameskip"]) or facts.released(FRAMESKIP)
     if frameskip is not None:
         facts.assumed["frameskip"] = f"{frameskip[0]} ({frameskip[1]})"
+    action, proprio = (_numbers(facts, f"{what}_encoder", what) for what in ("action", "proprio"))
     return Reading(
         width=width,
         n_slots=_n_slots(facts),
@@ -132,14 +137,16 @@ def read(file: WeightFile, choices: Choices) -> Reading:
         vit=vit,
         slots=slots,
         decoder=decoder,
-        action=_numbers(facts, "action_encoder", "action"),
-        proprio=_numbers(facts, "proprio_encoder", "proprio"),
+        action=action,
+        proprio=proprio,
         size=size,
         masked=_masked(facts) if predictor else 0,
         mask_seed=_mask_seed(facts),
         frameskip=facts.whole(frameskip[0], "whole number", frameskip[1]) if frameskip else 1,
         first_iterations=_iterations(facts, "first", FIRST_ITERATIONS) if has_encoder else 0,
         later_iterations=_iterations(facts, "later", LATER_ITERATIONS) if has_encoder else 0,
+        action_statistics=read_statistics(facts, "action", action) if action else None,
+        proprio_statistics=read_statistics(facts, "proprio", proprio) if proprio else None,
         assumed=facts.assumed,
     )
 
@@ -367,9 +374,6 @@ def _numbers(facts: _Facts, part: str, key: str) -> int:
     found = vote(tensors, ("patch_embed.weight", 1))
     configured = facts.configured((f"{key}_dim",), (short,))
     facts.check(f"{key} width", configured, found or configured)
-    facts.assumed[f"{key} statistics"] = (
-        "unknown: the file does not hold them. Values are in standard deviations from the training set's mean"
-    )
     return found or configured or 1
 
 

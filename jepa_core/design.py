@@ -78,6 +78,7 @@ class WeightFile:
     )  # what a pickled object says of itself: "….heads" → 16
     foreign: tuple[str, ...] = ()  # code that a pickled object names; none of it was run
     checksums: str = ""  # what shows that the numbers are those that were written
+    card: Mapping[str, Any] = field(default_factory=dict)  # `<stem>.card.json`: what a person wrote beside it
 
     def keys(self) -> frozenset[str]:
         return frozenset(f"{part}/{name}" for part, tensors in self.parts.items() for name in tensors)
@@ -135,6 +136,9 @@ class Design:
     layout: str = "grid"  # as CheckpointInfo.layout
     levels: int = 1  # as CheckpointInfo.levels; more than one: the model is a LeveledModel
     sizes: tuple[int, ...] = ()  # as CheckpointInfo.sizes
+    slots: int = 0  # as CheckpointInfo.slots
+    metric: str = "l1"  # as CheckpointInfo.metric
+    cannot_see: str = ""  # as CheckpointInfo.cannot_see
 
 
 class Family(Protocol):

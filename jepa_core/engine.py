@@ -81,7 +81,7 @@ class Engine:
 
     def ingest(self, frame: Frame) -> bool:
         """Preprocess one frame into the clip; is a look due now? Keeps no reference to the frame's pixels."""
-        crop, box = fit_frame(frame.rgb, self.info.input.size)
+        crop, box = fit_frame(frame.rgb, self.info.input.size, self.info.input.fit)
         if np.may_share_memory(crop, frame.rgb):
             crop = crop.copy()  # the ring slot is written again as soon as we let go
         barcode = _read_barcode(frame.rgb) if self.options.reads_barcode else None
@@ -107,6 +107,11 @@ class Engine:
                 self._let_go += self._is_due
                 self._is_due = True
             return self._is_due
+
+    @property
+    def metric(self) -> str:
+        """Of the errors: what was asked for, else the checkpoint's own."""
+        return self.info.metric if self.options.metric == "auto" else self.options.metric
 
     @property
     def is_due(self) -> bool:
@@ -226,7 +231,7 @@ class Engine:
         step: int,
         extra: dict[str, float],
     ) -> Inspection:
-        metric = self.options.metric
+        metric = self.metric
         device, dtype = torch.device(self.info.device), getattr(torch, self.info.dtype)
         with torch.inference_mode(), device_errors("looking"):
             clip = normalise(crops, self.info.input, device, dtype)  # (1, 3, T, S, S)
@@ -260,6 +265,7 @@ class Engine:
             similarity=shown.similarity,
             regions=_on_host(prediction.regions),
             attention=_on_host(prediction.attention),
+            assignment=_order(prediction),
         )
 
     def _predict(
@@ -270,13 +276,15 @@ class Engine:
         if self._model is None:
             raise DeviceLost("This checkpoint was unloaded.", "Load it again.")
         try:
-            return self._model.predict(clip, masks, _on_device(motion, clip.device)), masks, ""
+            prediction = self._model.predict(clip, masks, _on_device(motion, clip.device))
         except NotAble as reason:
             latents = latents_of(self._model, clip)
             context = latents[..., -(latents.shape[-1] // self.info.levels) :]  # of several levels the last
             nothing = context[:, :0]
-            shown = MaskSet(frozen(np.arange(layout.n_tokens, dtype=np.int32)), (), masks.seed)
-            return Prediction(nothing, nothing, context, latents), shown, reason.what
+            prediction = Prediction(nothing, nothing, context, latents, note=reason.what)
+        if prediction.note:
+            masks = MaskSet(frozen(np.arange(layout.n_tokens, dtype=np.int32)), (), masks.seed)
+        return prediction, masks, prediction.note
 
     def _show(
         self, clip: Tensor, prediction: Prediction, masks: MaskSet, layout: TokenLayout, seq: int
@@ -334,6 +342,13 @@ def _on_device(motion: ClipMotion, device: torch.device) -> Motion:
 def _on_host(values: Tensor | None) -> NDArray[np.float32] | None:
     """The first of a batch, float32."""
     return None if values is None else frozen(values[0].float().cpu().numpy())
+
+
+def _order(prediction: Prediction) -> tuple[int, ...]:
+    """Of the newest predicted frame."""
+    if prediction.assignment is None:
+        return ()
+    return tuple(int(slot) for slot in prediction.assignment[0, -1].tolist())
 
 
 def _pooled(prediction: Prediction) -> NDArray[np.float32]:

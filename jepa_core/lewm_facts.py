@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jepa_core.action_stats import Statistics, read_statistics
 from jepa_core.asking import Sources
 from jepa_core.design import Choices, Stored, WeightFile
 from jepa_core.errors import ConfigDiffers
 from jepa_core.nn.adaln import AdaLnSpec
 from jepa_core.nn.cls_vit import ClsVitSpec
+from jepa_core.preprocess import FITS
 from jepa_core.votes import count_blocks, vote
 
 VIT_EPS = 1e-12  # of the transformers library's ViT; no config of this family states it
@@ -28,7 +30,7 @@ SIZES = {  # builder's presets: width, layers, heads; MLP 4 x width
 PUBLISHED_HEAD = 64  # width of a predictor head in every published file: 16 heads, 1024 inside
 FRAMESKIP = 5  # environment steps in one action block, in every published setting
 RATE = 2.0  # latent steps per second
-PICTURE = "this console's centre crop of 224/256 of the short side; the published programs show the whole square frame"
+FIT = "square_antialiased"
 CLASSES = frozenset(  # last word of every `_target_` seen in the project's and the hub's configs
     ["LeWM", "JEPA", "vit_hf", "Predictor", "ARPredictor", "Embedder", "MLP", "BatchNorm1d"]
 )
@@ -49,6 +51,7 @@ class Reading:
     pred_hidden: int
     size: int  # pixels
     fps: float
+    statistics: Statistics | None  # of an action block, where somebody wrote them down
     assumed: Mapping[str, str]
 
 
@@ -63,13 +66,11 @@ def read(file: WeightFile, choices: Choices) -> Reading:
     facts.check(
         "action block", facts.configured(("action_encoder", "input_dim")), action, "action_encoder.input_dim"
     )
-    facts.assumed["action statistics"] = (
-        "unknown: the file does not hold them. Actions are in standard deviations from the mean of the training actions"
-    )
+    statistics = read_statistics(facts, "action", action)
     facts.assumed["frameskip"] = (
         f"{FRAMESKIP} environment steps in one action block (published; no file says it)"
     )
-    facts.assumed["picture"] = PICTURE
+    facts.assumed["picture"] = FITS[FIT]
     facts.assumed["layer norm eps"] = f"{VIT_EPS:g} in the ViT (the transformers library's; no file says it)"
     return Reading(
         vit=vit,
@@ -87,6 +88,7 @@ def read(file: WeightFile, choices: Choices) -> Reading:
         fps=facts.frame_rate(
             RATE, "five environment steps of 0.1 s; the file does not say its environment's rate"
         ),
+        statistics=statistics,
         assumed=facts.assumed,
     )
 

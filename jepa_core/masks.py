@@ -74,11 +74,11 @@ def make_masks(rule: MaskRule, layout: TokenLayout, look: int) -> MaskSet:
 def rule_for(rule: MaskRule, info: CheckpointInfo) -> MaskRule:
     """The rule a checkpoint follows when it is told `rule`.
 
-    A picture has no future: blocks of it are hidden instead. What predicts from actions alone is shown the past and
-    asked for the future. And a checkpoint draws blocks as it was trained, so a
-    generator it does not know gives way to its own first one.
+    A picture has no future: blocks of it are hidden instead. What has no masked predictor, or tokens without places, is
+    shown the past and asked for the future. And a checkpoint draws blocks as it was trained, so a generator it does not
+    know gives way to its own first one.
     """
-    if "masked" not in info.abilities and "actions" in info.abilities:
+    if info.layout != "grid" or ("masked" not in info.abilities and "actions" in info.abilities):
         return replace(rule, kind="future")  # it predicts what comes next, and nothing else
     if rule.kind == "future" and "temporal" not in info.abilities:
         rule = replace(rule, kind="multiblock")
@@ -118,6 +118,26 @@ def masks_from_roles(roles: NDArray[np.uint8], seed: int = -1) -> MaskSet:
     """The masks a recorded role map stands for, targets as one set; for recomputing."""
     flat = roles.reshape(-1)
     return _mask_set((flat & CONTEXT) > 0, (flat & TARGET) > 0, seed)
+
+
+def future_steps(masks: MaskSet, shape: tuple[int, int, int]) -> int:
+    """How many of the newest time steps these masks ask for, where they hide those whole and nothing else.
+
+    Raises NotAble for any other masks: who predicts frame after frame has no answer to them.
+    """
+    steps, per_step = shape[0], shape[1] * shape[2]
+    context, targets = masks.context, masks.targets
+    first = len(context) // per_step
+    wanted = np.arange(first * per_step, steps * per_step)
+    is_future = (
+        0 < first < steps
+        and np.array_equal(context, np.arange(first * per_step))
+        and len(targets) == 1
+        and np.array_equal(targets[0], wanted)
+    )
+    if not is_future:
+        raise NotAble("This system predicts whole frames to come, not hidden regions.", "Mask the future.")
+    return steps - first
 
 
 # --- the rules ---------------------------------------------------------------------------------------------------

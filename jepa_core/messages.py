@@ -23,7 +23,7 @@ class EngineOptions:
     dtype: str = "auto"  # "auto" | "float32" | "bfloat16" | "float16"
     clip_frames: int = 16  # at most; the checkpoint's own number where that is smaller
     stride: int = 0  # source frames between looks, 0 = the tubelet
-    metric: str = "l1"
+    metric: str = "auto"  # "auto": the checkpoint's own | "l1" | "l2" | "smooth_l1" | "cosine"
     mask: MaskRule = field(default_factory=MaskRule)
     view: LatentView = field(default_factory=LatentView)  # what is shown of the latents; changes no number
     threads: int = 0  # torch intra-op threads, 0 = torch's default

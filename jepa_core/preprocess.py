@@ -1,8 +1,10 @@
 """From a frame to what a network is shown: resize, centre crop, normalise. One route per published transform.
 
-`fit_frame` and `normalise` are the live path: the official evaluation transform for numpy frames. The other routes
-exist because files from elsewhere were made with them; they differ by up to 0.35 in normalised units (section 7), so
-none is silently replaced by another. Needs neither torchvision nor PIL.
+`fit_frame` and `normalise` are the live path, in one of three fits, as the checkpoint's InputSpec says. It rounds the
+resized picture to whole numbers before it normalises, so that what was shown can be kept; a frame that has the input's
+size already is not resampled and nothing is rounded. The other routes exist because files from elsewhere were made with
+them; they differ by up to 0.35 in normalised units (section 7), so none is silently replaced by another. Needs neither
+torchvision nor PIL.
 """
 
 from __future__ import annotations
@@ -21,6 +23,13 @@ STD = (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)  # what the Hugging Face I-JEPA processor uses instead
 
 Rgb = NDArray[np.uint8]
+
+FITS = {
+    "crop": "centre square of 224/256 of the short side (the official evaluation of the V-JEPA family)",
+    "square": "centre square of the whole height, stretched without antialias (V-JEPA 2-AC's planner)",
+    "square_antialiased": "short side to the input's size with antialias, then the centre (LeWorldModel, C-JEPA)",
+}
+"""What a frame loses on its way into the square a model sees; the words stand in load reports."""
 
 
 def short_side(size: int) -> int:
@@ -41,12 +50,23 @@ def crop_offsets(height: int, width: int, size: int) -> tuple[int, int]:
     return round((height - size) / 2), round((width - size) / 2)
 
 
-def fit_frame(rgb: Rgb, size: int) -> tuple[Rgb, Box]:
-    """The official evaluation route of numpy frames: OpenCV bilinear without antialias, then the centre square.
+def fit_frame(rgb: Rgb, size: int, fit: str = "crop") -> tuple[Rgb, Box]:
+    """A frame as the square that a model of this fit sees. One of FITS.
 
     rgb      (H, W, 3) uint8
     returns  (size, size, 3) uint8 read-only, and the box of frame pixels it shows
     """
+    if fit == "crop":
+        return _fit_crop(rgb, size)
+    if fit == "square":
+        return _fit_square(rgb, size)
+    if fit == "square_antialiased":
+        return _fit_square_antialiased(rgb, size)
+    raise ValueError(f"{fit!r} is not one of {', '.join(FITS)}")
+
+
+def _fit_crop(rgb: Rgb, size: int) -> tuple[Rgb, Box]:
+    """The official evaluation route of numpy frames: OpenCV bilinear without antialias, then the centre square."""
     height, width = rgb.shape[:2]
     new_height, new_width = resized(height, width, size)
     small = cv2.resize(np.ascontiguousarray(rgb), (new_width, new_height), interpolation=cv2.INTER_LINEAR)
@@ -54,6 +74,52 @@ def fit_frame(rgb: Rgb, size: int) -> tuple[Rgb, Box]:
     x_scale, y_scale = width / new_width, height / new_height
     box = (left * x_scale, top * y_scale, size * x_scale, size * y_scale)
     return frozen(small[top : top + size, left : left + size]), box
+
+
+def _fit_square(rgb: Rgb, size: int) -> tuple[Rgb, Box]:
+    """`centre_square_stretch`, rounded: bilinear without antialias on pixel centres, in float."""
+    height, width = rgb.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = rgb[top : top + side, left : left + side]
+    box = (float(left), float(top), float(side), float(side))
+    if side == size:
+        return frozen(square), box
+    stretched = F.interpolate(
+        _channels_first(square[None]).float(), size=(size, size), mode="bilinear", align_corners=False
+    )
+    return frozen(stretched[0].round().to(torch.uint8).permute(1, 2, 0).numpy()), box
+
+
+def _fit_square_antialiased(rgb: Rgb, size: int) -> tuple[Rgb, Box]:
+    """`short_side_antialiased`, rounded before it is normalised: the two commute but for the rounding."""
+    height, width = rgb.shape[:2]
+    new_height, new_width = _short_side_to(height, width, size)
+    top, left = crop_offsets(new_height, new_width, size)
+    box = (
+        left * width / new_width,
+        top * height / new_height,
+        size * width / new_width,
+        size * height / new_height,
+    )
+    if (new_height, new_width) == (height, width):
+        return frozen(rgb[top : top + size, left : left + size]), box
+    small = F.interpolate(
+        _channels_first(rgb[None]).float(),  # in float: torch's uint8 kernel rounds twice
+        size=(new_height, new_width),
+        mode="bilinear",
+        align_corners=False,
+        antialias=True,
+    )[0, :, top : top + size, left : left + size]
+    small = small.round().clamp(0, 255).to(torch.uint8)
+    return frozen(small.permute(1, 2, 0).numpy()), box
+
+
+def _short_side_to(height: int, width: int, size: int) -> tuple[int, int]:
+    """(height, width) with the short side at `size`; the long side is truncated."""
+    if width <= height:
+        return int(size * height / width), size
+    return size, int(size * width / height)
 
 
 def normalise(clip: Rgb, spec: InputSpec, device: str | torch.device, dtype: torch.dtype) -> Tensor:
@@ -122,6 +188,18 @@ def centre_square_stretch(frames: Rgb, size: int) -> Tensor:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return full_stretch(frames[:, top : top + side, left : left + side], size)
+
+
+def short_side_antialiased(frames: Rgb, size: int) -> Tensor:
+    """LeWorldModel and C-JEPA's planner: normalise, then the short side to `size` with antialias, then the centre.
+
+    A no-op but for normalising on frames of that size. (T, H, W, 3) uint8 → (3, T, size, size)
+    """
+    normed = normalise_tensor(_channels_first(frames), axis=1)  # (T, 3, H, W)
+    height, width = _short_side_to(frames.shape[1], frames.shape[2], size)
+    small = F.interpolate(normed, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
+    top, left = crop_offsets(height, width, size)
+    return small[..., top : top + size, left : left + size].transpose(0, 1).contiguous()
 
 
 def hugging_face_video(frames: Rgb, size: int) -> Tensor:

@@ -40,8 +40,9 @@ class Signal:
 def surprise(look: EngineLook) -> float:
     """Mean over predicted tokens of the L1 error per feature, whatever metric the error map is drawn in.
 
-    A token that lay in several targets counts once. Targets have unit variance per feature, so predicting nothing
-    costs about 0.8 and the scale means the same across checkpoints.
+    A token that lay in several targets counts once. Comparable within one checkpoint only. Where a family layer-norms
+    its targets (I-JEPA, the V-JEPAs) they have unit variance per feature and predicting nothing costs about 0.8;
+    LeWorldModel's latents and C-JEPA's slots have whatever spread their training gave them.
     """
     values = _finite(look.l1)
     return float(values.mean(dtype=np.float64)) if len(values) else math.nan

@@ -165,6 +165,7 @@ class Inspection:
     attention: NDArray[np.float32] | None = (
         None  # (S, S) slots: row = predicted slot, column = what it looks at
     )
+    assignment: tuple[int, ...] = ()  # slots: which predicted slot fits each real one, newest predicted frame
 
     @property
     def surprise(self) -> float:
@@ -236,6 +237,9 @@ class InputSpec:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)  # ImageNet, on the 0..1 scale
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     channels: int = 3  # of its pictures; other than 3 they are not colours, and no source here gives them
+    fit: str = (
+        "crop"  # how a frame becomes the square: "crop" | "square" | "square_antialiased" (preprocess.FITS)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +279,9 @@ class CheckpointInfo:
     )
     levels: int = 1  # levels of features that its latents can be shown at (V-JEPA 2.1: 4), low first
     sizes: tuple[int, ...] = ()  # sides in pixels it can be shown instead, largest first; () = only its own
+    slots: int = 0  # objects per frame of a "slots" layout
+    metric: str = "l1"  # its own distance of a predicted to an actual latent, as Inspection.metric
+    cannot_see: str = ""  # why it cannot be shown pictures, in one sentence; "" where it can
 
 
 @dataclass(frozen=True, slots=True)

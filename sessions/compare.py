@@ -263,7 +263,8 @@ class _Run:
             raise _NotThere("a picture is damaged") from error
         if codec.crc32_of(rgb) != int(self._session.frame_crc32[row]):
             self._n_pictures += 1
-        self._crops[seq] = fit_frame(rgb, self._model.info.input.size)
+        spec = self._model.info.input
+        self._crops[seq] = fit_frame(rgb, spec.size, spec.fit)
         if len(self._crops) > _CROPS_KEPT:
             self._crops.popitem(last=False)
         return self._crops[seq]

@@ -112,7 +112,7 @@ class ModelStream:
         report: LoadReport | None = None,
         signal_names: Sequence[str] = (),
     ) -> ModelStream:
-        """The stream of a patch-grid family, from what the checkpoint wants and the options allow."""
+        """Of any layout, from what the checkpoint wants and the options allow."""
         options = options or EngineOptions()
         spec = checkpoint.input
         frames = max(spec.tubelet, min(options.clip_frames, spec.frames))
@@ -122,11 +122,12 @@ class ModelStream:
             names = (*names, "barcode")
         return cls(
             checkpoint=checkpoint,
-            grid=(frames // spec.tubelet, spec.size // spec.patch, spec.size // spec.patch),
+            grid=(frames // spec.tubelet, *_per_step(checkpoint)),
             frames_per_clip=frames,
             tubelet=spec.tubelet,
             embed_dim=checkpoint.embed_dim,
-            metric=options.metric,
+            layout=checkpoint.layout,
+            metric=checkpoint.metric if options.metric == "auto" else options.metric,
             signal_names=names,
             report=report,
             options=options,
@@ -191,10 +192,7 @@ class ModelStream:
             "grid_h": rows,
             "grid_w": columns,
             "embed_dim": self.embed_dim,
-            "prediction_kind": "masked",
-            "context_rule_json": _text(
-                {"rule": "context tokens of the mask rule; the predictor sees no others"}
-            ),
+            **_prediction(self.checkpoint),
             "mask_rule_json": _text(dataclasses.asdict(options.mask)),
             "mask_seed": options.mask.seed,
             "target_normalisation": "layer_norm without affine, as the family prescribes",
@@ -215,6 +213,28 @@ class ModelStream:
             "columns": descriptor_columns(STEP_COLUMNS, sizes),
             "attributes": attributes,
         }
+
+
+def _per_step(checkpoint: CheckpointInfo) -> tuple[int, int]:
+    """(rows, columns) of the tokens of one time step."""
+    if checkpoint.layout == "grid":
+        side = checkpoint.input.size // checkpoint.input.patch
+        return side, side
+    return (checkpoint.slots, 1) if checkpoint.layout == "slots" else (1, 1)
+
+
+def _prediction(checkpoint: CheckpointInfo) -> dict[str, JSON]:
+    """What is predicted from what, for the record."""
+    if checkpoint.action is not None:
+        kind, rule = (
+            "action_conditioned",
+            "the newest time steps, rolled out from those before under what was done",
+        )
+    elif checkpoint.layout != "grid":
+        kind, rule = "future_state", "the newest time steps, rolled out from those before"
+    else:
+        kind, rule = "masked", "context tokens of the mask rule; the predictor sees no others"
+    return {"prediction_kind": kind, "context_rule_json": _text({"rule": rule})}
 
 
 def _known_signals() -> tuple[str, ...]:

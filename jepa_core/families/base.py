@@ -37,6 +37,10 @@ class Prediction:
     )
     regions: Tensor | None = None  # (B, S, h, w): slots only, share of each patch of the newest frame
     attention: Tensor | None = None  # (B, S, S): slots only, what each predicted slot looked at
+    assignment: Tensor | None = (
+        None  # (B, k, S) int64: slots only, the predicted slot that fits each real one
+    )
+    note: str = ""  # why nothing was predicted, where there is something to see all the same
 
 
 @dataclass(frozen=True, slots=True)

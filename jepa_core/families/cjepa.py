@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from jepa_core import action_stats
 from jepa_core import cjepa_design as building
 from jepa_core import cjepa_facts as facts
+from jepa_core import cjepa_look as looks
 from jepa_core.assignment import match, matched_error, reorder
 from jepa_core.design import Choices, Design, WeightFile
 from jepa_core.errors import ActionOutOfRange, KeysDiffer, NotAble
@@ -98,7 +100,7 @@ class CJepa:
                 "Load the complete file.",
             )
         reading = facts.read(file, choices)
-        history = reading.predictor.history if reading.predictor else 0
+        spec = reading.predictor
         return Design(
             family=NAME,
             variant=building.variant(reading),
@@ -106,10 +108,11 @@ class CJepa:
             sources={part: file.parts[part] for part in there},
             input=InputSpec(
                 size=reading.size,
-                frames=history or ENCODER_FRAMES,
+                frames=spec.history + spec.future if spec else ENCODER_FRAMES,
                 fps=FRAME_RATE,
                 tubelet=1,
                 patch=reading.vit.patch if reading.vit else 14,
+                fit=facts.FIT,
             ),
             abilities=frozenset(
                 {"temporal", "slots"} | ({"actions"} if reading.vit and reading.action else set())
@@ -129,6 +132,9 @@ class CJepa:
             },
             notes=building.notes(reading),
             layout="slots",
+            slots=reading.n_slots,
+            metric="l2",
+            cannot_see="" if reading.vit else building.BLIND,
         )
 
     @classmethod
@@ -151,10 +157,11 @@ class CJepa:
         return self.slot_video(clip, self.seeded_start(clip.shape[0])).slots.flatten(1, 2).float()
 
     def predict(self, clip: Tensor, masks: MaskSet, motion: Motion | None = None) -> Prediction:
-        raise NotAble(
-            f"{self.info.variant} predicts objects from slots, actions and body readings, not hidden regions of a picture.",
-            "Roll it out with actions, or look at its slots.",
-        )
+        """The newest frames' slots, predicted from those before and compared slot by slot after assignment.
+
+        Where the source does not tell what that takes, or the file predicts nothing, slots alone with a note.
+        """
+        return looks.look(self, clip, masks, motion)
 
     def begin(
         self,
@@ -179,25 +186,27 @@ class CJepa:
         if history is None:
             clip, state = clip[:, :, -1:], state[:, -1:]
         video = self.slot_video(clip, self.seeded_start(1) if start is None else start)
-        T = clip.shape[2]
-        blocks = video.slots.new_zeros(1, 0, self.reading.action) if history is None else history
+        return self.started(video.slots, state, candidates, history)
+
+    def started(self, slots: Tensor, state: Tensor, candidates: int, history: Tensor | None) -> CjepaMemory:
+        """`begin` for frames whose slots are known: slots (1, T, S, D), state (1, T, n)."""
+        T = slots.shape[1]
+        blocks = slots.new_zeros(1, 0, self.reading.action) if history is None else history
         blocks = blocks if blocks.ndim == 3 else blocks[None]
         if blocks.shape[1:] != (T - 1, self.reading.action):
             raise ActionOutOfRange(
                 f"The executed actions have the shape {tuple(blocks.shape)}; {T} frames need ({T - 1}, {self.reading.action}).",
                 "Give the action block that left each frame but the newest.",
             )
-        self._check_range(blocks)
+        action_stats.check_range(blocks)
         unknown = blocks.new_zeros(len(blocks), 1, self.reading.action)
-        tokens = self.tokens(video.slots, state, torch.cat((blocks, unknown), dim=1)).expand(
-            candidates, -1, -1, -1
-        )
+        tokens = self.tokens(slots, state, torch.cat((blocks, unknown), dim=1)).expand(candidates, -1, -1, -1)
         S = self.reading.n_slots
         return CjepaMemory(
             latent=tokens[:, -1, :S].float(),
             tokens=tokens,
             pending=tokens[:, :0],
-            last_slots=video.slots[:, -1],
+            last_slots=slots[:, -1],
         )
 
     def step(self, memory: Memory, action: Tensor) -> CjepaMemory:
@@ -213,7 +222,7 @@ class CJepa:
                 f"Actions have the shape {tuple(action.shape)}; {K} candidates need ({K}, {A}).",
                 "Give one whole action block for each candidate.",
             )
-        self._check_range(action)
+        action_stats.check_range(action)
         tokens = self._with_action(memory.tokens, action)
         pending = memory.pending
         if not pending.shape[1]:
@@ -381,10 +390,3 @@ class CJepa:
                 "Give one reading per frame.",
             )
         return state
-
-    def _check_range(self, action: Tensor) -> None:
-        if not bool((action.abs() <= building.FARTHEST).all()):  # a NaN is outside too
-            raise ActionOutOfRange(
-                f"An action lies {float(action.abs().max()):.4g} standard deviations from the mean, outside ±{building.FARTHEST:g}.",
-                "Actions are z-scores of the training set's actions, not raw commands.",
-            )

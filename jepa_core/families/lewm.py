@@ -1,7 +1,8 @@
 """LeWorldModel: one picture becomes one vector, and a causal transformer says the next one under an action.
 
 Follows specs/lewm-cjepa.md, section 1; sections below mean that document. There is no masked predictor and no latent
-per place: nothing here can be drawn over the picture. `begin` and `step` are the published roll-out, plain.
+per place: nothing here can be drawn over the picture. `begin` and `step` are the published roll-out, plain; `predict`
+holds it against what happened.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from jepa_core import action_stats
 from jepa_core import lewm_facts as facts
 from jepa_core.design import Choices, Design, LookSize, WeightFile
 from jepa_core.errors import ActionOutOfRange, KeysDiffer, NotAble
 from jepa_core.families.base import Memory, Motion, Prediction
 from jepa_core.lewm_file import PARTS
+from jepa_core.masks import future_steps
 from jepa_core.metrics import token_error
 from jepa_core.nn.adaln import AdaLnPredictor
 from jepa_core.nn.cls_vit import ClsVit
@@ -25,7 +28,6 @@ from jepa_core.nn.projector import ActionEmbedder, Projector
 from jepa_core.types import ActionSpec, CheckpointInfo, InputSpec, LoadReport, MaskSet
 
 NAME = "LeWorldModel"
-FARTHEST = 10.0  # standard deviations. No action of a data set lies further out; what does is in other units
 NO_MAP = "one latent per frame: it has a surprise over time and no map over the picture"
 ALONE = "takes actions: it predicts the next frame's latent from an action block; without one there is no prediction"
 
@@ -99,6 +101,7 @@ class LeWorldModel:
                 fps=reading.fps,
                 tubelet=1,
                 patch=vit.patch,
+                fit=facts.FIT,
             ),
             abilities=frozenset({"temporal", "actions"}),
             embed_dim=reading.predictor.width,
@@ -107,8 +110,9 @@ class LeWorldModel:
             action=action_spec(reading.action),
             ignored=file.ignored,
             assumed=reading.assumed,
-            notes=(NO_MAP, ALONE),
+            notes=(NO_MAP, ALONE, *action_stats.notes_on("action", reading.statistics)),
             layout="global",
+            metric="l2",
         )
 
     @classmethod
@@ -128,9 +132,23 @@ class LeWorldModel:
         return self.projector(self.tokens(clip)[:, :, 0]).float()
 
     def predict(self, clip: Tensor, masks: MaskSet, motion: Motion | None = None) -> Prediction:
-        raise NotAble(
-            f"{NAME} predicts frames from actions, not hidden regions.",
-            "Roll it out with actions; it has one latent per frame, so there is no region to hide.",
+        """The newest frames' latents, rolled out from those before under the recorded action blocks (1.7, section 6).
+
+        The first is predicted from real frames, every further one from what was predicted. Raises NotAble where the
+        source tells no such actions, or the masks ask for anything but whole frames to come.
+        """
+        T = clip.shape[2]
+        given = T - future_steps(masks, self.grid(T))
+        blocks = action_stats.blocks_of(motion, T, self.reading.action, self.reading.statistics, NAME)
+        latents = self.encode(clip)  # (1, T, D)
+        memory = self._started(latents[:, :given], 1, blocks[:, : given - 1])
+        for t in range(given, T):
+            memory = self.step(memory, blocks[:, t - 1])
+        return Prediction(
+            predicted=memory.latents[:, given:],
+            target=latents[:, given:],
+            context=latents[:, :given],
+            latents=latents,
         )
 
     def begin(
@@ -145,7 +163,11 @@ class LeWorldModel:
         """
         if history is None:
             clip = clip[:, :, -1:]
-        latents = self.encode(clip).expand(candidates, -1, -1)  # (K, T, D)
+        return self._started(self.encode(clip), candidates, history)
+
+    def _started(self, latents: Tensor, candidates: int, history: Tensor | None) -> LewmMemory:
+        """`begin` for frames that are encoded already: latents (1, T, D)."""
+        latents = latents.expand(candidates, -1, -1)  # (K, T, D)
         K, T, D = latents.shape
         actions = latents.new_zeros(K, 0, D)
         if history is not None:
@@ -158,7 +180,7 @@ class LeWorldModel:
                     "Give the action block that left each frame but the newest.",
                 )
             if T > 1:
-                self._check_range(history)
+                action_stats.check_range(history)
                 actions = self.embed_actions(history)
         return LewmMemory(latent=latents[:, -1:], latents=latents, actions=actions)
 
@@ -174,7 +196,7 @@ class LeWorldModel:
                 f"Actions have the shape {tuple(action.shape)}; {K} candidates need ({K}, {self.reading.action}).",
                 "Give one whole action block for each candidate.",
             )
-        self._check_range(action)
+        action_stats.check_range(action)
         embedded = self.embed_actions(action[:, None])  # (K, 1, E)
         actions = torch.cat((memory.actions, embedded), dim=1)  # (K, T, E)
         window = self.predictor.spec.history
@@ -232,13 +254,6 @@ class LeWorldModel:
     def _dtype(self) -> torch.dtype:
         return self.predictor.pos_embedding.dtype
 
-    def _check_range(self, action: Tensor) -> None:
-        if not bool((action.abs() <= FARTHEST).all()):  # a NaN is outside too
-            raise ActionOutOfRange(
-                f"An action lies {float(action.abs().max()):.4g} standard deviations from the mean, outside ±{FARTHEST:g}.",
-                "Actions are z-scores of the training set's actions, not raw commands.",
-            )
-
 
 def action_spec(count: int) -> ActionSpec:
     """One block: the actions of five environment steps, one after another, each in standard deviations (1.5)."""
@@ -249,7 +264,12 @@ def action_spec(count: int) -> ActionSpec:
         names = tuple(
             f"step {step + 1}, action {i + 1}" for step in range(facts.FRAMESKIP) for i in range(per_step)
         )
-    return ActionSpec(names, ("standard deviations",) * count, (-FARTHEST,) * count, (FARTHEST,) * count)
+    return ActionSpec(
+        names,
+        ("standard deviations",) * count,
+        (-action_stats.FARTHEST,) * count,
+        (action_stats.FARTHEST,) * count,
+    )
 
 
 # --- building ----------------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 Each frame is encoded alone (repeated to fill one tubelet) by a frozen V-JEPA 2 encoder; a block-causal predictor says
 how the next frame will be under an action. It has no masked predictor. Follows `specs/vjepa2-ac-vjepa2.1.md`, part A;
-sections below mean that document. `begin` and `step` are the published algorithm, plain: the whole sequence each step.
+sections below mean that document. `begin` and `step` are the published algorithm, plain: the whole sequence each step;
+`predict` holds it against what happened.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ import torch
 from torch import Tensor, nn
 
 from jepa_core import poses
+from jepa_core import vjepa2_ac_design as building
 from jepa_core import vjepa2_ac_facts as facts
-from jepa_core.design import Choices, Design, LookSize, Stored, WeightFile
+from jepa_core.design import Choices, Design, WeightFile
 from jepa_core.errors import ActionOutOfRange, KeysDiffer, NotAble
 from jepa_core.families.base import Memory, Motion, Prediction
-from jepa_core.families.vjepa2 import encoder_tables
 from jepa_core.latents import normalise_target
-from jepa_core.nn.ac_predictor import AcPredictor, AcPredictorSpec
+from jepa_core.masks import future_steps
+from jepa_core.nn.ac_predictor import AcPredictor
 from jepa_core.nn.positions import Grid
-from jepa_core.nn.vit import VisionTransformer, VitSpec
-from jepa_core.shapes import EncoderShapes, PredictorShapes, read_encoder, read_predictor
-from jepa_core.transformer_facts import LETTERS, MODELS_BY_SIZE
+from jepa_core.nn.vit import VisionTransformer
+from jepa_core.preprocess import FITS
+from jepa_core.shapes import read_encoder, read_predictor
 from jepa_core.types import ActionSpec, CheckpointInfo, InputSpec, LoadReport, MaskSet
 
 NAME = "V-JEPA 2-AC"
@@ -95,24 +97,29 @@ class VJepa2Ac:
                 "The file is incomplete. Copy or download it again.",
             )
         reading = facts.read(file, shapes, shapes_p, own, choices)
-        sources, ignored = _sort(file, encoders, own, has_rope=reading.encoder_has_rope)
+        sources, ignored = building.sort(file, encoders, own, has_rope=reading.encoder_has_rope)
         size = reading.rows * reading.patch
-        spec = InputSpec(size=size, frames=reading.frames, fps=reading.fps, tubelet=1, patch=reading.patch)
+        spec = InputSpec(size, reading.frames, reading.fps, tubelet=1, patch=reading.patch, fit="square")
         return Design(
             family=NAME,
-            variant=_variant(shapes, reading),
-            modules=_empty_modules(shapes, shapes_p, reading),
+            variant=building.variant(shapes, reading),
+            modules=building.empty_modules(shapes, shapes_p, reading),
             sources=sources,
             input=spec,
             abilities=frozenset({"actions"}),
             embed_dim=shapes.width,
-            look=lambda frames, size: _look_size(shapes, reading, frames),
+            look=lambda frames, size: building.look_size(shapes, reading, frames),
             settings=reading,
             action=action_spec(uses_camera=reading.uses_camera),
             twins={"target_encoder": "encoder"} if "target_encoder" in sources else {},
             ignored=(*file.ignored, *ignored),
-            assumed={**reading.assumed, "encoder": _encoder_rule(encoders, own)},
-            notes=(ALONE, *_differing(encoders)),
+            assumed={
+                **reading.assumed,
+                "encoder": building.encoder_rule(encoders, own),
+                "picture": FITS[spec.fit],
+            },
+            notes=(ALONE, *building.differing(encoders)),
+            cannot_see="" if reading.rows == reading.columns else building.no_square(reading),
         )
 
     @classmethod
@@ -132,9 +139,33 @@ class VJepa2Ac:
         return self.normed(self.features(clip))
 
     def predict(self, clip: Tensor, masks: MaskSet, motion: Motion | None = None) -> Prediction:
-        raise NotAble(
-            f"{NAME} predicts frames from actions, not hidden regions.",
-            "Roll it out with actions, or load a V-JEPA 2 checkpoint to watch masked regions.",
+        """The newest frames' latents, rolled out from those before as in training (A9): under the recorded states and
+        the changes between them. The first is predicted from real frames, every further one from what was predicted.
+
+        Raises NotAble where the source gives no poses or others, or the masks ask for anything but whole frames to come.
+        """
+        T = clip.shape[2]
+        given = T - future_steps(masks, self.grid(T))
+        self._check_length(T - 1)
+        pose, camera = self._poses(None if motion is None else motion.states, T)
+        actions = poses.actions_between(pose).to(pose.dtype)  # (1, T - 1, 7)
+        try:
+            for t in range(T - 1):
+                self._check_action(actions[:, t], 1)
+        except ActionOutOfRange as error:
+            raise NotAble(f"This source's poses cannot be used: {error.what}", error.hint) from error
+        latents = self.encode(clip).unflatten(1, (T, -1))  # (1, T, n, D)
+        frames = latents[:, :given]
+        for t in range(given, T):
+            seen = None if camera is None else camera[:, :t]
+            predicted = self.predict_frames(frames.flatten(1, 2), actions[:, :t], pose[:, :t], seen)
+            latent = self.normed(predicted[:, -latents.shape[2] :])  # (1, n, D)
+            frames = torch.cat((frames, latent[:, None]), dim=1)
+        return Prediction(
+            predicted=frames[:, given:].flatten(1, 2),
+            target=latents[:, given:].flatten(1, 2),
+            context=latents[:, :given].flatten(1, 2),
+            latents=latents.flatten(1, 2),
         )
 
     def begin(self, clip: Tensor, state: Tensor | None, candidates: int) -> AcMemory:
@@ -145,23 +176,11 @@ class VJepa2Ac:
                 camera. The past actions are the changes between neighbouring poses.
         Raises NotAble where the poses are missing or the clip is longer than the predictor was built for.
         """
-        T, width = clip.shape[2], len(self._action.state)
-        if state is None:
-            raise NotAble(
-                f"{NAME} must know the arm's pose at every frame, and this source gives none.",
-                f"Use a source that records {', '.join(self._action.state)}.",
-            )
-        state = state if state.ndim == 3 else state[None]
-        if state.shape != (1, T, width):
-            raise NotAble(
-                f"The poses have the shape {tuple(state.shape)}; {T} frames need (1, {T}, {width}).",
-                "Give one pose per frame.",
-            )
+        T = clip.shape[2]
+        pose, camera = self._poses(state, T)
         self._check_length(T)
         latents = self.encode(clip).unflatten(1, (T, -1))  # (1, T, n, D)
-        pose = state[..., : poses.SIZE].to(latents.device)
         actions = poses.actions_between(pose).to(pose.dtype)
-        camera = state[..., poses.SIZE :].to(latents.device) if self.reading.uses_camera else None
         return AcMemory(
             latent=latents[:, -1].expand(candidates, -1, -1),
             frames=latents.expand(candidates, -1, -1, -1),
@@ -242,6 +261,22 @@ class VJepa2Ac:
         assert self.info.action is not None
         return self.info.action
 
+    def _poses(self, state: Tensor | None, frames: int) -> tuple[Tensor, Tensor | None]:
+        """The arm's poses (1, T, 7), and the camera's (1, T, 6) where this checkpoint was trained with it."""
+        if state is None:
+            raise NotAble(
+                f"{NAME} must know the arm's pose at every frame, and this source gives none.",
+                f"Use a source that records {', '.join(self._action.state)}.",
+            )
+        state, width = (state if state.ndim == 3 else state[None]), len(self._action.state)
+        if state.shape != (1, frames, width):
+            raise NotAble(
+                f"The poses have the shape {tuple(state.shape)}; {frames} frames need (1, {frames}, {width}).",
+                "Give one pose per frame.",
+            )
+        state = state.to(self.predictor.predictor_embed.weight.device)
+        return state[..., : poses.SIZE], state[..., poses.SIZE :] if self.reading.uses_camera else None
+
     def _check_length(self, frames: int) -> None:
         if frames > self.reading.limit:
             raise NotAble(
@@ -269,12 +304,8 @@ class VJepa2Ac:
 def action_spec(*, uses_camera: bool = False) -> ActionSpec:
     """Seven numbers: change of position, of orientation, of the gripper, between two frames (A5)."""
     low = tuple(-value for value in FARTHEST)
-    return ActionSpec(
-        poses.NAMES, poses.UNITS, low, FARTHEST, (*poses.NAMES, *(CAMERA if uses_camera else ()))
-    )
-
-
-# --- building ----------------------------------------------------------------------------------------------------
+    body = (*poses.NAMES, *(CAMERA if uses_camera else ()))
+    return ActionSpec(poses.NAMES, poses.UNITS, low, FARTHEST, body, is_from_state=True)
 
 
 def _without_encoder(file: WeightFile) -> KeysDiffer:
@@ -291,87 +322,3 @@ def _without_encoder(file: WeightFile) -> KeysDiffer:
             absent_parts=("encoder", "target_encoder"),
         ),
     )
-
-
-def _empty_modules(
-    shapes: EncoderShapes, shapes_p: PredictorShapes, reading: facts.Reading
-) -> dict[str, nn.Module]:
-    """Encoder and predictor on the meta device."""
-    rows = reading.table[0] * reading.table[1] * reading.table[2]
-    vit = VitSpec(
-        width=shapes.width,
-        depth=reading.depth,
-        heads=reading.heads,
-        hidden=shapes.hidden,
-        patch=shapes.patch,
-        tubelet=shapes.tubelet,
-        is_gated=shapes.is_gated,
-        has_rope=reading.encoder_has_rope,
-        table_tokens=0 if reading.encoder_has_rope else rows,
-    )
-    predictor = AcPredictorSpec(
-        encoder_width=shapes.width,
-        width=shapes_p.width,
-        depth=reading.predictor_depth,
-        heads=reading.predictor_heads,
-        hidden=shapes_p.hidden,
-        action_size=reading.action_size,
-        is_gated=shapes_p.is_gated,
-        has_rope=reading.predictor_has_rope,
-        uses_camera=reading.uses_camera,
-    )
-    with torch.device("meta"):
-        return {
-            "encoder": VisionTransformer(vit, encoder_tables(reading.table)),
-            "predictor": AcPredictor(predictor),
-        }
-
-
-def _sort(
-    file: WeightFile, encoders: Mapping[str, Mapping[str, Stored]], own: str, *, has_rope: bool
-) -> tuple[dict[str, Mapping[str, Stored]], list[str]]:
-    """Which tensor goes where. A rotary encoder's stray position table is listed as ignored, and so is the twin."""
-    stray = {"pos_embed"} if has_rope else set()
-    used = {part: {n: t for n, t in tensors.items() if n not in stray} for part, tensors in encoders.items()}
-    ignored = [f"{part}/{name}" for part, tensors in encoders.items() for name in tensors if name in stray]
-    sources: dict[str, Mapping[str, Stored]] = {"encoder": used[own], "predictor": file.parts["predictor"]}
-    if own == "encoder" and "target_encoder" in used:
-        sources["target_encoder"] = used["target_encoder"]
-        ignored.append("target_encoder (the same frozen weights again)")
-    elif own == "target_encoder":
-        sources["target_encoder"] = used[own]
-    return sources, ignored
-
-
-def _encoder_rule(encoders: Mapping[str, Mapping[str, Stored]], own: str) -> str:
-    if own == "target_encoder":
-        return "the part target_encoder: frozen in training, so equal to the encoder that this file lacks"
-    return "the file's own, for context and targets alike: it was frozen in training"
-
-
-def _differing(encoders: Mapping[str, Mapping[str, Stored]]) -> tuple[str, ...]:
-    """The twins must be equal; where their norms (small, and moved by any training) are not, a person is told."""
-    if len(encoders) < 2:
-        return ()
-    first, second = encoders.values()
-    for name in first.keys() & second.keys():
-        if "norm" not in name or first[name].shape != second[name].shape:
-            continue
-        if not torch.equal(first[name].read(), second[name].read()):
-            return (f"encoder and target encoder differ in this file ({name}); the encoder is used",)
-    return ()
-
-
-def _variant(shapes: EncoderShapes, reading: facts.Reading) -> str:
-    """ "ViT-g/16, 256 px, 8 frames" """
-    known = (shapes.width, reading.depth) in MODELS_BY_SIZE and shapes.width in LETTERS
-    size = f"ViT-{LETTERS[shapes.width]}" if known else f"ViT {shapes.width}x{reading.depth}"
-    height, width = reading.rows * reading.patch, reading.columns * reading.patch
-    pixels = f"{height} px" if height == width else f"{height} x {width} px"
-    return f"{size}/{shapes.patch}, {pixels}, {reading.frames} frames"
-
-
-def _look_size(shapes: EncoderShapes, reading: facts.Reading, frames: int) -> LookSize:
-    tokens = frames * reading.rows * reading.columns
-    values = 3 * shapes.tubelet * tokens * shapes.patch**2
-    return LookSize(tokens, shapes.width, shapes.hidden, values, steps=frames)

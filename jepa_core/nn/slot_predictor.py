@@ -63,13 +63,16 @@ class SlotPredictor(nn.Module):
 
         A short history takes the last Th + p rows of the time table. The anchor is the first frame given.
         """
+        return self.fill(self.inference_tokens(slots))[:, slots.shape[1] :]
+
+    def inference_tokens(self, slots: Tensor) -> Tensor:
+        """What the transformer is given in that mode: (B, Th + p, S, D)."""
         given, future = slots.shape[1], self.spec.future
         if not 1 <= given <= self.spec.history:
             raise ValueError(f"{given} frames given; the time table has room for 1 to {self.spec.history}")
         table = self.time_pos_embed[:, -(given + future) :]
         asked = self.queries(slots[:, 0], table[:, given:])
-        tokens = torch.cat((slots + table[:, :given], asked), dim=1)
-        return self.fill(tokens)[:, given:]
+        return torch.cat((slots + table[:, :given], asked), dim=1)
 
     def last_attention(self, tokens: Tensor) -> Tensor:
         """Which tokens each token looks at in the last layer, mean over heads: (B, T·S, T·S), rows sum to 1."""

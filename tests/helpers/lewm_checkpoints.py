@@ -25,6 +25,7 @@ Content = dict[str, Any]
 def reading(vit: ClsVitSpec = VIT, predictor: AdaLnSpec = PREDICTOR, action: int = ACTION) -> Reading:
     side = round((vit.table_rows - 1) ** 0.5)
     return Reading(
+        statistics=None,
         vit=vit,
         predictor=predictor,
         action=action,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,16 @@ import torch
 
 from assets.demo import make_untrained_checkpoint as demo
 from jepa_core import checkpoint, registry
+from jepa_core.clock import SystemClock
+from jepa_core.engine import Engine
 from jepa_core.errors import CheckpointError, NotAble
-from jepa_core.families.base import JepaModel
+from jepa_core.families.base import JepaModel, Motion
 from jepa_core.families.toy import ToyModel
 from jepa_core.masks import make_masks, rule_for
+from jepa_core.messages import EngineOptions
 from jepa_core.metrics import token_error
-from jepa_core.types import MaskRule, MaskSet, TokenLayout
+from jepa_core.preprocess import fit_frame
+from jepa_core.types import CheckpointInfo, Frame, MaskRule, MaskSet, TokenLayout, frozen
 from jepa_core.weight_files import strip_prefixes
 from tests.helpers import ac_checkpoints as made_ac
 from tests.helpers import checkpoints as made
@@ -169,13 +173,10 @@ def test_every_family_looks_at_a_clip_with_agreeing_shapes(name, tmp_path):
         with torch.inference_mode():
             target = model.encode(clip)
         assert target.shape == (1, layout.n_tokens, model.info.embed_dim)
-        if "masked" not in model.info.abilities:
-            with pytest.raises(NotAble):
-                model.predict(clip, masks)
-            continue
-
+        motion = motion_for(model.info, frames)
         with torch.inference_mode():
-            prediction = model.predict(clip, masks)
+            prediction = model.predict(clip, masks, motion)
+        assert prediction.note == ""
 
         asked = np.concatenate(masks.targets)
         n = len(asked)
@@ -183,6 +184,81 @@ def test_every_family_looks_at_a_clip_with_agreeing_shapes(name, tmp_path):
         assert prediction.context.shape == (1, len(masks.context), model.info.embed_dim)
         assert torch.isfinite(prediction.predicted).all()
         assert torch.allclose(prediction.target, target[:, asked.tolist()], atol=1e-5)
+
+
+def motion_for(info: CheckpointInfo, frames: int) -> Motion | None:
+    """A body that stands almost still, for the families that predict from what it did."""
+    if info.action is None:
+        return None
+    rows = np.random.default_rng(0).normal(
+        0.0, 0.01, (frames, len(info.action.names) + len(info.action.state))
+    )
+    values = torch.from_numpy(rows.astype(np.float32))[None]
+    A = len(info.action.names)
+    return Motion(values[:, :-1, :A], values[:, :, A:] if info.action.state else None)
+
+
+def frames_of(info: CheckpointInfo, count: int, *, has_motion: bool) -> Iterator[Frame]:
+    """A source of this family's rate; one frame is one step of its clip."""
+    action = info.action
+    for seq in range(count):
+        rng = np.random.default_rng(seq)
+        rgb = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        given = [None, None]
+        if action is not None and has_motion:
+            given = [
+                rng.normal(0.0, 0.01, len(names)).astype(np.float32) for names in (action.names, action.state)
+            ]
+            given[1] = given[1] if action.state else None
+        t_ns = round(seq * 1e9 / (info.input.fps or 4.0))
+        yield Frame(seq, seq, t_ns, t_ns, 0, t_ns, frozen(rgb), "made", *given)
+
+
+@pytest.mark.parametrize("name", [*registry.FAMILIES, *registry.DRILL_FAMILIES])
+def test_every_family_is_looked_at_through_the_engine(name, tmp_path):
+    model = load(name, tmp_path)
+    info = model.info
+    engine = Engine(model, EngineOptions(), SystemClock())
+
+    looks = [engine.offer(frame) for frame in frames_of(info, info.input.frames + 2, has_motion=True)]
+
+    look = looks[-1] or looks[-2]
+    assert look is not None
+    assert look.note == ""
+    assert look.metric == info.metric
+    assert look.layout.kind == info.layout
+    assert look.layout.shape == model.grid(len(look.clip))
+    asked = np.unique(np.concatenate(look.masks.targets))
+    assert np.flatnonzero(np.isfinite(look.error)).tolist() == asked.tolist()
+    assert np.isfinite(look.surprise)
+    assert fit_frame(np.zeros((48, 64, 3), np.uint8), info.input.size, info.input.fit)[1] == look.layout.crop
+    slots = look.layout.shape[1]
+    if info.layout == "slots":
+        assert sorted(look.assignment) == list(range(slots))
+        assert look.regions is not None
+        assert look.regions.shape[0] == slots
+        np.testing.assert_allclose(look.regions.sum(0), 1.0, atol=1e-4)
+    else:
+        assert (look.assignment, look.regions, look.attention) == ((), None, None)
+
+
+@pytest.mark.parametrize("name", registry.FAMILIES)
+def test_every_family_that_needs_a_body_says_so_and_still_looks(name, tmp_path):
+    model = load(name, tmp_path)
+    if model.info.action is None:
+        return
+    engine = Engine(model, EngineOptions(), SystemClock())
+
+    looks = [
+        engine.offer(frame) for frame in frames_of(model.info, model.info.input.frames, has_motion=False)
+    ]
+
+    look = looks[-1]
+    assert look is not None
+    assert "this source" in look.note.lower()
+    assert not np.isfinite(look.error).any()
+    assert np.isfinite(look.pooled[2]).all()
+    assert (look.regions is not None) == (model.info.layout == "slots")
 
 
 @pytest.mark.parametrize("name", [*registry.FAMILIES, *registry.DRILL_FAMILIES])

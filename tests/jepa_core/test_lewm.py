@@ -18,7 +18,7 @@ from jepa_core.masks import make_masks
 from jepa_core.nn.adaln import AdaLnSpec
 from jepa_core.nn.cls_vit import ClsVitSpec
 from jepa_core.sigreg import draw_directions, sigreg
-from jepa_core.types import MaskRule, TokenLayout
+from jepa_core.types import MaskRule, MaskSet, TokenLayout
 from tests.golden import lewm_cases
 from tests.helpers import lewm_checkpoints as made
 
@@ -340,8 +340,9 @@ def test_actions_in_other_units_or_shapes_are_refused(action, model):
 def test_no_region_is_predicted(model):
     layout = TokenLayout("global", model.grid(4), 1, (0.0, 0.0, 32.0, 32.0))
 
+    hidden = MaskSet(np.array([0, 2], np.int32), (np.array([1, 3], np.int32),), 0)
     with pytest.raises(NotAble, match="not hidden regions"):
-        model.predict(clip_of(4), make_masks(MaskRule("future"), layout, 0))
+        model.predict(clip_of(4), hidden)
     with pytest.raises(NotAble):
         make_masks(MaskRule("region", region=(0, 0, 9, 9)), layout, 0)
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jepa_core.preprocess import fit_frame, normalise, resized, short_side, video_numpy
+from jepa_core.preprocess import (
+    FITS,
+    centre_square_stretch,
+    fit_frame,
+    normalise,
+    resized,
+    short_side,
+    short_side_antialiased,
+    video_numpy,
+)
 from jepa_core.types import InputSpec
 
+GOLDEN = Path(__file__).parents[1] / "golden/cases"
 SPEC = InputSpec(size=32, frames=8, fps=4.0, tubelet=2, patch=8)
 
 
@@ -29,9 +41,9 @@ def test_long_side_is_truncated():
     assert resized(333, 100, 224) == (852, 256)
 
 
-@given(st.integers(20, 300), st.integers(20, 300), st.sampled_from([32, 64, 224]))
-def test_fitted_frame_is_square_and_its_box_lies_in_the_frame(height, width, size):
-    fitted, (x, y, w, h) = fit_frame(noise(height, width), size)
+@given(st.integers(20, 300), st.integers(20, 300), st.sampled_from([32, 64, 224]), st.sampled_from([*FITS]))
+def test_fitted_frame_is_square_and_its_box_lies_in_the_frame(height, width, size, fit):
+    fitted, (x, y, w, h) = fit_frame(noise(height, width), size, fit)
 
     assert fitted.shape == (size, size, 3)
     assert fitted.dtype == np.uint8
@@ -43,16 +55,22 @@ def test_fitted_frame_is_square_and_its_box_lies_in_the_frame(height, width, siz
     assert y + h <= height + 1e-6
 
 
-@given(st.integers(40, 200), st.integers(40, 200), st.floats(0.1, 0.9), st.floats(0.1, 0.9))
-def test_box_says_where_a_pixel_came_from(height, width, u, v):
+@given(
+    st.integers(40, 200),
+    st.integers(40, 200),
+    st.floats(0.1, 0.9),
+    st.floats(0.1, 0.9),
+    st.sampled_from([*FITS]),
+)
+def test_box_says_where_a_pixel_came_from(height, width, u, v, fit):
     """Paint a spot; find it in the fitted frame; the box maps it back to where it was painted."""
     size = 64
-    _, (x, y, w, h) = fit_frame(np.zeros((height, width, 3), np.uint8), size)
+    _, (x, y, w, h) = fit_frame(np.zeros((height, width, 3), np.uint8), size, fit)
     centre = int(y + v * h), int(x + u * w)
     frame = np.zeros((height, width, 3), np.uint8)
     frame[max(centre[0] - 3, 0) : centre[0] + 4, max(centre[1] - 3, 0) : centre[1] + 4] = 255
 
-    fitted = fit_frame(frame, size)[0][..., 0].astype(float)
+    fitted = fit_frame(frame, size, fit)[0][..., 0].astype(float)
     rows, columns = np.indices(fitted.shape) + 0.5
     found_y = y + (rows * fitted).sum() / fitted.sum() * h / size
     found_x = x + (columns * fitted).sum() / fitted.sum() * w / size
@@ -97,3 +115,50 @@ def test_normalise_leaves_its_read_only_input_alone():
 
     assert out.dtype == torch.bfloat16
     assert out.is_contiguous()
+
+
+# --- the planners' fits: the whole height ----------------------------------------------------------------------------
+
+ROUNDING = 0.5 / 255 / 0.224 + 1e-5  # the live route rounds to whole pixel values before it normalises
+
+
+@pytest.mark.parametrize(
+    ("fit", "published"), [("square", centre_square_stretch), ("square_antialiased", short_side_antialiased)]
+)
+@pytest.mark.parametrize(("height", "width"), [(72, 96), (96, 72), (200, 301), (40, 40)])
+def test_live_fit_is_the_published_route_but_for_the_rounding(fit, published, height, width):
+    frames = np.stack([noise(height, width, seed) for seed in range(3)])
+    live = normalise(np.stack([fit_frame(frame, 64, fit)[0] for frame in frames]), SPEC, "cpu", torch.float32)
+    assert (live[0] - published(frames, 64)).abs().max() <= ROUNDING
+
+
+@pytest.mark.parametrize(
+    ("fit", "published"), [("square", centre_square_stretch), ("square_antialiased", short_side_antialiased)]
+)
+def test_frame_of_the_input_size_passes_untouched(fit, published):
+    frame = noise(64, 64)
+    fitted, box = fit_frame(frame, 64, fit)
+    assert np.array_equal(fitted, frame)
+    assert box == (0.0, 0.0, 64.0, 64.0)
+    assert torch.equal(normalise(fitted[None], SPEC, "cpu", torch.float32)[0], published(frame[None], 64))
+
+
+def test_square_is_the_whole_height_and_the_crop_is_not():
+    boxes = {fit: fit_frame(noise(480, 640), 224, fit)[1] for fit in FITS}
+    assert boxes["square"] == (80.0, 0.0, 480.0, 480.0)
+    assert boxes["square_antialiased"] == pytest.approx((80.0, 0.0, 480.0, 480.0), abs=1.1)
+    assert boxes["crop"][3] == pytest.approx(420.0, abs=1.0)  # 224 of 256 of the short side
+
+
+def test_arms_golden_clip_is_made_of_the_live_fit():
+    with np.load(GOLDEN / "vjepa2ac-rope-base/io.npz") as arrays:
+        frames, clips = arrays["frames_u8"], arrays["clips"]
+    live = normalise(
+        np.stack([fit_frame(frame, 64, "square")[0] for frame in frames]), SPEC, "cpu", torch.float32
+    )
+    assert np.abs(live.numpy() - clips).max() <= ROUNDING
+
+
+def test_unknown_fit_is_named():
+    with pytest.raises(ValueError, match="'stretch' is not one of crop, square"):
+        fit_frame(noise(40, 40), 32, "stretch")

@@ -378,7 +378,7 @@ def test_action_of_another_length_is_refused(model):
 def test_masked_look_is_refused_and_said_on_the_card(model):
     masks = MaskSet(np.arange(8, dtype=np.int32), (np.arange(8, 16, dtype=np.int32),), 0)
 
-    with pytest.raises(NotAble, match="from actions"):
+    with pytest.raises(NotAble, match="not hidden regions"):
         model.predict(clip(), masks)
     assert any("takes actions" in note for note in model.info.notes)
 

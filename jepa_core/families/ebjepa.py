@@ -97,6 +97,10 @@ class EbJepa:
             assumed=assumed,
             notes=(_channels(spec.channels), NO_MAP, ALONE),
             layout="global",
+            metric="l2",
+            cannot_see=""
+            if spec.channels == 3
+            else f"It sees {spec.channels} channels that are no colours; no source here gives them.",
         )
 
     @classmethod

@@ -98,6 +98,8 @@ class JepaWm:
             absent_parts=("visual encoder",),
             assumed=reading.assumed,
             notes=(NO_ENCODER,),
+            metric="l2",
+            cannot_see="No visual encoder is in this file: it takes patch latents, not pictures, so there is nothing to see.",
         )
 
     @classmethod

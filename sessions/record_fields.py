@@ -1,6 +1,7 @@
 """The minimum system record (session format 4.2): all nine sections, every field, with what is known of each.
 
-Builds the document that opens every journal. A field nobody stated says `unknown`; nothing is guessed.
+Builds the document that opens every journal. A field nobody stated says `unknown`; nothing is guessed. What is published
+about the checkpoint comes from `record_claims`, as far as it applies to this file.
 """
 
 from __future__ import annotations
@@ -13,19 +14,10 @@ from typing import Any
 from jepa_core.types import JSON, CheckpointInfo, LoadReport
 from sessions import canonical
 from sessions.header import ModelStream, SessionHeader
+from sessions.record_claims import Stated, published_fields
 from sessions.schema import RECORD_SECTIONS, SYSTEM_NAMES
 
 MOST_NAMES = 200  # tensor names listed per kind; a refused file may have thousands
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Stated:
-    """One field somebody stands for."""
-
-    value: JSON
-    source_kind: str = "own_measurement"
-    source_ref: str = ""
-    asserted_by: str = "console"
 
 
 def record_document(header: SessionHeader, t_wall_ns: int) -> dict[str, JSON]:
@@ -39,7 +31,7 @@ def record_document(header: SessionHeader, t_wall_ns: int) -> dict[str, JSON]:
                 "section": section,
                 "field": name,
                 "value": stated.value if stated else None,
-                "status": "stated" if stated else "unknown",
+                "status": stated.status if stated else "unknown",
                 "source_kind": stated.source_kind if stated else "unknown",
                 "source_ref": stated.source_ref if stated else "",
                 "asserted_by": stated.asserted_by if stated else "",
@@ -50,11 +42,14 @@ def record_document(header: SessionHeader, t_wall_ns: int) -> dict[str, JSON]:
 
 
 def known_fields(header: SessionHeader) -> dict[tuple[str, str], Stated]:
-    known: dict[tuple[str, str], Stated] = {
-        ("audit_evidence", "configuration_hashes"): Stated(
-            {"config_sha256": header.to_json()["config_sha256"]}
-        ),
-    }
+    known: dict[tuple[str, str], Stated] = {}
+    if header.model is not None:
+        known |= published_fields(
+            header.model.checkpoint
+        )  # first, so that what is known of this session wins
+    known["audit_evidence", "configuration_hashes"] = Stated(
+        {"config_sha256": header.to_json()["config_sha256"]}
+    )
     if (source := header.camera.source) is not None:
         known["evaluation_boundary", "sensors"] = Stated(
             {"source": source.name, "width": source.width, "height": source.height, "fps": source.fps}

@@ -117,6 +117,7 @@ QTableView, QListView, QTreeView { background: @panel@; color: @text@; border: 1
     gridline-color: @line@; selection-background-color: @selection@; selection-color: @text@; outline: none;
     alternate-background-color: @raised@; }
 QTableView:focus, QListView:focus, QTreeView:focus { border: @px2@ solid @accent@; }
+QTableView[role="sheet"] QHeaderView::section { padding: @px4@ @px8@; }
 QHeaderView { background: @panel@; }
 QHeaderView::section { background: @panel@; color: @heading@; border: none; border-bottom: 1px solid @line@;
     padding: @px4@ @px6@; font-size: @type_small@; font-weight: 600; text-align: left; }

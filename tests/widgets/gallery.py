@@ -28,6 +28,8 @@ from tests.widgets.builders import (
     make_report,
     make_source,
 )
+from tests.widgets.claims_states import STATES as CLAIMS_STATES
+from tests.widgets.claims_states import claims_page
 from widgets import theme as themes
 from widgets.banner import FaultBanner
 from widgets.color_scale import ColorScale
@@ -502,6 +504,7 @@ GALLERY: dict[str, tuple[Callable[[str], QWidget], tuple[str, ...]]] = {
     "banner": (banner, ("error", "warning", "details")),
     "toast": (toast, ("info", "warning", "error")),
     "progress_card": (progress_card, ("known", "unknown")),
+    "claims_page": (claims_page, CLAIMS_STATES),
     "drift_view": (drift_view, ("empty", "running", "reproduced", "differs", "error")),
 }
 

@@ -58,6 +58,12 @@ def test_every_picture_and_page_the_readme_shows_is_there():
     assert missing == []
 
 
+def test_the_bundle_carries_every_asset():
+    spec = (ROOT / "assets/packaging/console.spec").read_text(encoding="utf-8")
+    assets = {path.name for path in (ROOT / "assets").iterdir()} - {"packaging", "__pycache__", "__init__.py"}
+    assert [name for name in sorted(assets) if f'"{name}"' not in spec] == []
+
+
 def test_every_dependency_says_why():
     block = PYPROJECT.partition("dependencies = [")[2].partition("[tool.")[0]
     rows = [line for line in block.splitlines() if re.match(r'\s+"[A-Za-z]', line)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetrics, QPainter, QResizeEvent
+from PySide6.QtGui import QFont, QFontMetrics, QPainter, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
@@ -54,7 +54,7 @@ class FigureTable(QWidget):
         self._shown: tuple[Figure, ...] = ()
         self._verdict = label(role="strong", wrap=True)
         self._note = label(role="dim", wrap=True)
-        self._filter = QComboBox()
+        self._filter = _Choice()
         self._filter.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )  # a long version name may not widen the page
@@ -164,12 +164,19 @@ def _cells(figure: Figure) -> list[str]:
         figure.metric + (f"\n{setting}" if setting else ""),
         figure.words + unit,
         version,
-        f"{figure.source.ref}\n{figure.where}\nby {_REPORTERS[figure.reported_by]}",
+        f"{figure.source.ref}\n{figure.where}, by {_REPORTERS[figure.reported_by]}",
     ]
 
 
 def _compared(figure: Figure) -> str:
     return f"same table: {figure.compared}" if figure.compared else ""
+
+
+class _Choice(QComboBox):
+    """Leaves the wheel to the page: scrolling over it may not change what is shown."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
 
 
 class _Sheet(QTableWidget):

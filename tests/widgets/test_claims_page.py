@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QAccessible, QFontMetrics, QGuiApplication, QKeyEvent
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QAccessible, QFontMetrics, QGuiApplication, QKeyEvent, QWheelEvent
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QTableWidget, QWidget
 
 from jepa_core.claims import BOUNDARY_TESTS
@@ -138,6 +138,31 @@ def test_a_person_can_choose_the_version(qtbot, page):
     choice.activated.emit(index)
 
     assert {row[3] for row in table(page)} == {"ViT-B/16, 384 px, distilled"}
+
+
+@pytest.mark.parametrize("over", [QComboBox, QTableWidget])
+def test_the_wheel_scrolls_the_page_wherever_it_is_turned(page, over):
+    page.show_system("V-JEPA 2.1")
+    QApplication.sendPostedEvents()
+    target = page.findChild(over)
+    target = target.viewport() if over is QTableWidget else target
+    before = len(table(page))
+    middle = QPointF(target.rect().center())
+    wheel = QWheelEvent(
+        middle,
+        QPointF(target.mapToGlobal(middle)),
+        QPoint(),
+        QPoint(0, -240),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+
+    QApplication.sendEvent(target, wheel)
+
+    assert len(table(page)) == before
+    assert not wheel.isAccepted() or page._scroll.verticalScrollBar().value() > 0
 
 
 def test_a_version_nobody_released_says_so_in_its_row(page):

@@ -21,6 +21,8 @@ VERBS = {
     "checkpoint": "console.verbs_batch:checkpoint",
     "verify": "console.verbs_batch:verify",
     "recover": "console.verbs_batch:recover",
+    "models": "console.verbs_models:models",
+    "download": "console.verbs_models:fetch",
 }
 
 EPILOG = """exit status: 0 done; 1 a finding (a damaged or altered session, drift); 2 wrong use;
@@ -116,6 +118,17 @@ def parser() -> argparse.ArgumentParser:
 
     recover = add("recover", "Make sessions of the journals a crash left behind.", "recover sessions/*.wmj")
     recover.add_argument("journals", metavar="JOURNAL", nargs="+")
+
+    models = add("models", "The checkpoints on this machine and the released ones; with ID all that is known of one.",
+                 "models vjepa2-vitl")  # fmt: skip
+    models.add_argument("id", metavar="ID", nargs="?", help="of a released checkpoint")
+
+    download = add("download", "Fetch a released checkpoint, or go on with it: resumed, checked, and never half there.",
+                   "download vjepa2-hf-vitl")  # fmt: skip
+    download.add_argument("id", metavar="ID", help="`main.py models` lists them")
+    download.add_argument(
+        "--to", metavar="DIR", type=Path, help="its folder is made there (default: models.downloads)"
+    )
     return top
 
 

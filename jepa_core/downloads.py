@@ -20,7 +20,7 @@ from jepa_core.clock import CancelToken, Clock
 from jepa_core.errors import NoRoom, Offline, ServerRefused, UnsafeName
 from jepa_core.file_names import below, safe_path
 from jepa_core.hub import Refused, Remote
-from jepa_core.part_file import FOLDER, arrived, discard, size_words
+from jepa_core.part_file import FOLDER, STATE_ENDING, arrived, discard, size_words
 from jepa_core.transfer import BACK_OFF_S, CHECKS, PASSING, FileProgress, Receipt, Settings, fetch, pause
 from jepa_core.web import Web
 
@@ -123,15 +123,14 @@ def unfinished(cache: Path, catalogue: Catalogue) -> list[Unfinished]:
     found = []
     for entry in catalogue.entries:
         folder = cache / entry.id
-        if not (folder / FOLDER).is_dir():
+        names = [path.name.removesuffix(STATE_ENDING) for path in (folder / FOLDER).glob(f"*{STATE_ENDING}")]
+        states = [state for state in (arrived(folder, name) for name in names) if state.synced > 0]
+        if not states:
             continue
-        states = [(file, arrived(folder, file.name)) for file in entry.files]
-        open_states = [(file, state) for file, state in states if state.synced > 0]
-        if open_states:
-            here = sum(_size_of(folder / file.name) for file in entry.files)
-            totals = [state.total for _, state in open_states]
-            total = here + sum(totals) if min(totals) >= 0 else -1
-            found.append(Unfinished(entry, here + sum(state.synced for _, state in open_states), total))
+        here = sum(_size_of(path) for path in folder.iterdir())
+        is_whole_known = min(state.total for state in states) >= 0 and not (folder / SHARDS).exists()
+        total = here + sum(state.total for state in states) if is_whole_known else -1
+        found.append(Unfinished(entry, here + sum(state.synced for state in states), total))
     return found
 
 
@@ -141,7 +140,7 @@ def throw_away(cache: Path, entry: CatalogueEntry) -> int:
     if not (folder / FOLDER).is_dir():
         return 0
     names = {file.name for file in entry.files}
-    names |= {path.name.removesuffix(".part.json") for path in (folder / FOLDER).glob("*.part.json")}
+    names |= {path.name.removesuffix(STATE_ENDING) for path in (folder / FOLDER).glob(f"*{STATE_ENDING}")}
     return sum(discard(folder, name) for name in sorted(names))
 
 
@@ -343,6 +342,6 @@ def _sum(sizes: list[int]) -> int:
 
 def _size_of(path: Path) -> int:
     try:
-        return path.stat().st_size
+        return path.stat().st_size if path.is_file() else 0
     except OSError:
         return 0

@@ -25,6 +25,7 @@ from jepa_core.file_lock import FileLock, Locked
 from jepa_core.file_names import below
 
 FOLDER = ".download"
+STATE_ENDING = ".part.json"
 SYNC_BYTES = 32 << 20  # between two syncs; so much is fetched again after a power cut, at most
 READ_BYTES = 1 << 20
 SPARE_BYTES = 64 << 20  # left free on the disk, for everybody else
@@ -53,7 +54,7 @@ class PartFile:
         flat = _flat(name)
         self.path = self._work / f"{flat}.part"
         self.damaged = self._work / f"{flat}.damaged"
-        self.state_path = self._work / f"{flat}.part.json"
+        self.state_path = self._work / f"{flat}{STATE_ENDING}"
         self._lock = FileLock(self._work / f"{flat}.lock")
         self._name = name
         self._spare_bytes = spare_bytes
@@ -274,7 +275,7 @@ class PartFile:
 
 def arrived(folder: Path, name: str) -> PartState:
     """How much of a file has arrived, without opening it; an empty state where nothing has."""
-    return read_state(folder / FOLDER / f"{_flat(name)}.part.json")
+    return read_state(folder / FOLDER / f"{_flat(name)}{STATE_ENDING}")
 
 
 def discard(folder: Path, name: str) -> int:

@@ -52,7 +52,14 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 _GRACE_S = 5.0  # how long something that was told to stop may take to be gone
-_OUR_THREADS = ("source-", "recorder", "engine", "supervisor", "library", "download")  # ours even where they are daemons
+_OUR_THREADS = (
+    "source-",
+    "recorder",
+    "engine",
+    "supervisor",
+    "library",
+    "download",
+)  # ours even where they are daemons
 _HELPER_COMMANDS = ("resource_tracker", "forkserver")  # multiprocessing's own, one per run
 
 

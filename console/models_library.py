@@ -40,6 +40,8 @@ from jepa_core.types import CheckpointInfo, LoadReport
 
 log = logging.getLogger(__name__)
 
+Outcome = tuple[CheckpointInfo, LoadReport] | ConsoleError  # what `checkpoint.examine` returned or raised
+
 SAY_EVERY_S = 0.2  # while looking through folders
 ROOM_EVERY_S = 5.0  # while downloading
 
@@ -54,6 +56,23 @@ def remember_download(index: LibraryIndex, catalogue: Catalogue, done: Downloade
     entry, main = entry_at(done.path, catalogue=catalogue), done.main
     known = Known(*entry.stamp, sha256=main.sha256, checked=main.checked, origin=main.origin)
     index.remember(entry.path, known)
+
+
+def remember_verdict(
+    index: LibraryIndex, catalogue: Catalogue, path: Path, outcome: Outcome
+) -> LibraryEntry | None:
+    """Put down what the loader said of a file; None where the file changed meanwhile or is gone."""
+    report = outcome.report if isinstance(outcome, CheckpointError) else None
+    report = outcome[1] if isinstance(outcome, tuple) else report
+    try:
+        entry = entry_at(path, catalogue=catalogue)
+        if report is not None and entry.kind == "file" and report.file_bytes not in (0, entry.bytes):
+            return None  # it is not what was read
+        index.judge(entry.path, verdict_of(outcome, time.time_ns()), entry.stamp)
+        return entry_at(path, catalogue=catalogue, index=index)
+    except OSError as error:
+        log.info("no verdict is kept of %s: %s", path, error)
+        return None
 
 
 class ModelsLibrary:
@@ -150,7 +169,7 @@ class ModelsLibrary:
         left = tuple(each for each in self._config.models.own_folders if each != Path(folder).expanduser())
         self._set_folders(left)
 
-    def judged(self, path: str | Path, outcome: tuple[CheckpointInfo, LoadReport] | ConsoleError) -> None:
+    def judged(self, path: str | Path, outcome: Outcome) -> None:
         """Remember what the loader said of a file: what `examine` or `load` returned or raised."""
         self._errands.ask(lambda: self._judge(Path(path), outcome))
 
@@ -186,19 +205,10 @@ class ModelsLibrary:
         self._measure_room()
         self._listener(LibraryScanned(tuple(found.values()), tuple(problems), folders, self.cache))
 
-    def _judge(self, path: Path, outcome: tuple[CheckpointInfo, LoadReport] | ConsoleError) -> None:
-        verdict = verdict_of(outcome, time.time_ns())
-        try:
-            entry = entry_at(path, catalogue=self.catalogue, index=self._index)
-        except OSError as error:
-            log.info("no verdict is kept of %s: %s", path, error)
+    def _judge(self, path: Path, outcome: Outcome) -> None:
+        entry = remember_verdict(self._index, self.catalogue, path, outcome)
+        if entry is None:
             return
-        report = outcome.report if isinstance(outcome, CheckpointError) else None
-        report = outcome[1] if isinstance(outcome, tuple) else report
-        if report is not None and entry.kind == "file" and report.file_bytes not in (0, entry.bytes):
-            return  # the file changed while it was read
-        self._index.judge(entry.path, verdict, entry.stamp)
-        entry = entry_at(path, catalogue=self.catalogue, index=self._index)
         with self._lock:
             if entry.path in self._entries:
                 self._entries[entry.path] = entry

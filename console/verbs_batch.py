@@ -14,7 +14,7 @@ from console.verbs_headless import tell_result
 from console.verbs_output import say, say_json
 from jepa_core.checkpoint_paths import meant_by
 from jepa_core.errors import CheckpointError, ConsoleError, NotASession, RequestError
-from jepa_core.types import JSON
+from jepa_core.types import JSON, CheckpointInfo, LoadReport
 
 FINDING = faults.EXIT_FINDING
 
@@ -115,6 +115,7 @@ def checkpoint(arguments: Namespace, config: Config) -> int:
         )
     except CheckpointError as error:
         progress.end()
+        _remember(config, meant.path, error)
         found = error.report
         if found is not None and (found.family or found.unexpected) and not as_json:
             for line in lines(None, found):
@@ -124,12 +125,24 @@ def checkpoint(arguments: Namespace, config: Config) -> int:
         )
     finally:
         progress.end()
+    _remember(config, meant.path, (info, report))
     if as_json:
         say_json(facts(info, report))
     else:
         for line in lines(info, report):
             say(line)
     return 0
+
+
+def _remember(
+    config: Config, path: Path, outcome: tuple[CheckpointInfo, LoadReport] | CheckpointError
+) -> None:
+    """So that `models` and the Models screen know it without looking again."""
+    from console.models_library import remember_verdict
+    from jepa_core.catalogue import released
+    from jepa_core.library_index import LibraryIndex
+
+    remember_verdict(LibraryIndex(config.models.index), released(), path.absolute(), outcome)
 
 
 def verify(arguments: Namespace, config: Config) -> int:

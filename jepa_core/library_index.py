@@ -80,7 +80,7 @@ class LibraryIndex:
     def known(self, path: Path, n_bytes: int, modified_ns: int) -> Known | None:
         """What is known of the file at this path, if it still has this size and time."""
         with self._lock:
-            found = self._files.get(str(path))
+            found = self._files.get(_key(path))
         return (
             found
             if found is not None and (found.bytes, found.modified_ns) == (n_bytes, modified_ns)
@@ -111,10 +111,10 @@ class LibraryIndex:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with FileLock(self.path.with_name(self.path.name + ".lock"), wait_s=5.0):
                     self._files = self._read() or self._files
-                    self._apply(str(path), change)
+                    self._apply(_key(path), change)
                     self._write()
             except OSError as error:  # a full or read-only disk: it is found out again next time
-                self._apply(str(path), change)
+                self._apply(_key(path), change)
                 log.warning("the library's index was not written: %s", error)
 
     def _apply(self, key: str, change: Callable[[Known | None], Known | None]) -> None:
@@ -167,6 +167,11 @@ def parse(text: str) -> dict[str, Known]:
         raise ValueError("it is no index of this version")
     found = {key: _known(value) for key, value in table["files"].items()}
     return {key: known for key, known in found.items() if known is not None}
+
+
+def _key(path: Path) -> str:
+    """One file, one line, by whichever link it was reached."""
+    return os.path.realpath(path)
 
 
 def _known(value: Any) -> Known | None:

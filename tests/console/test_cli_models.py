@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from jepa_core.catalogue import released
-from tests.helpers.cli import NO_SCREEN, Said, main_py, running
+from tests.helpers.cli import CELL, NO_SCREEN, Said, main_py, running
 from tests.helpers.downloading import REPO, content_of
 from tests.helpers.hub_server import Fault, HubServer, bytes_of, hub_server
 
@@ -138,6 +139,24 @@ def test_models_lists_what_is_here_and_every_released_one(environ, tmp_path: Pat
     assert "nothing proves it" in done.out
     assert all(f"  {entry.id} " in done.out for entry in released().entries)
     assert done.out.count("CC BY-NC 4.0") == 11
+
+
+def test_what_the_load_report_said_is_remembered(environ, tmp_path: Path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for name in ("cell.pt", "cell.params.yaml", "cell.card.json"):
+        shutil.copy(CELL.with_name(name), mine / name)
+    (mine / "broken.pt").write_bytes(b"no checkpoint at all")
+
+    assert run(environ, "checkpoint", mine / "cell.pt").code == 0
+    assert run(environ, "checkpoint", mine / "broken.pt").code == 3
+    here = {Path(each["path"]).name: each for each in run(environ, "models", "--json").json["here"]}
+
+    assert here["cell.pt"]["verdict"]["is_exact"]
+    assert here["cell.pt"]["verdict"]["system"] == "V-JEPA 2"
+    assert here["cell.pt"]["sha256"] == hashlib.sha256(CELL.read_bytes()).hexdigest()
+    assert not here["broken.pt"]["verdict"]["is_exact"]
+    assert "broken.pt" in here["broken.pt"]["verdict"]["text"]
 
 
 def test_models_of_one_says_all_that_is_known_of_it_and_what_is_not(environ):

@@ -272,6 +272,15 @@ def test_a_verdict_keeps_what_a_download_said(tmp_path: Path):
     assert index.known(path, *stamp) is None
 
 
+def test_a_file_reached_by_a_link_is_the_same_file(tmp_path: Path):
+    path = put(tmp_path, "m/vitl.pt") / "m/vitl.pt"
+    (tmp_path / "link").symlink_to(tmp_path / "m", target_is_directory=True)
+    index = index_at(tmp_path)
+    index.judge(tmp_path / "link" / "vitl.pt", EXACT, entry_at(path, catalogue=released()).stamp)
+
+    assert entry_at(path, catalogue=released(), index=index).verdict == EXACT
+
+
 def test_two_programs_add_to_one_index_without_losing_each_others_lines(tmp_path: Path):
     one, other = index_at(tmp_path), index_at(tmp_path)
     one.remember(Path("/a"), Known(1, 1))

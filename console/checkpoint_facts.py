@@ -16,6 +16,7 @@ from widgets import checkpoint_words
 from widgets.words import grouped, size
 
 WIDTH = 18  # of the first column on a terminal
+MOST_NAMES = 12  # tensors of one kind on a terminal: one block of a transformer
 
 
 def facts(info: CheckpointInfo | None, report: LoadReport) -> dict[str, JSON]:
@@ -39,15 +40,16 @@ def lines(info: CheckpointInfo | None, report: LoadReport) -> list[str]:
     rows += _rows("known by", report.marks)
     rows += [("released as", released(report).text)]
     rows += [("size", size(report.file_bytes)), ("sha256", report.sha256)]
-    rows += [("tensors", checkpoint_words.match(report))]
+    if report.variant:  # else it was refused before a tensor was compared
+        rows += [("tensors", checkpoint_words.match(report))]
     for name, names in (
         ("missing", report.missing),
         ("unexpected", report.unexpected),
         ("of another shape", report.reshaped),
         ("ignored by design", report.ignored),
     ):
-        rows += _rows(name, names)
-    rows += [("absent", checkpoint_words.absent(report))]
+        rows += _rows(name, _shortened(names))
+    rows += [("absent", checkpoint_words.absent(report) if info is not None else "")]
     rows += _rows(
         "not in the file",
         [
@@ -82,6 +84,14 @@ def released(report: LoadReport) -> Identity:
 def _rows(name: str, said: tuple[str, ...] | list[str]) -> list[tuple[str, str]]:
     """The name stands once."""
     return [(name if n == 0 else "", words) for n, words in enumerate(said)]
+
+
+def _shortened(names: tuple[str, ...]) -> list[str]:
+    """A lost half of a predictor is 144 names: on a terminal the first are enough, in the JSON stand all."""
+    more = len(names) - MOST_NAMES
+    if more <= 1:
+        return list(names)
+    return [*names[:MOST_NAMES], f"… and {more} more, all named by --json"]
 
 
 def _choice(report: LoadReport, item: checkpoint_words.Forecast) -> str:

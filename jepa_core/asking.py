@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from jepa_core.design import Choices, Config, WeightFile
-from jepa_core.errors import ConfigDiffers
+from jepa_core.errors import CheckpointError, ConfigDiffers
 
 LARGEST = 1_000_000  # of any number a config may state: pixels, frames, blocks, heads
 LONGEST = 80  # characters of a stranger's value in a sentence
@@ -22,6 +22,16 @@ def said(value: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
+def another_depth(wanted: int, found: int) -> str:
+    """What to do where a config promises more or fewer blocks than there are."""
+    if wanted > found:
+        return (
+            f"{wanted - found} blocks are missing, and nothing is ever filled with random numbers. Ask for the complete "
+            "file, or for the config it was made with."
+        )
+    return "This config belongs to another checkpoint. Choose the right one with --config."
+
+
 class Sources:
     """Where the facts of one file may come from, and what has been taken from where."""
 
@@ -30,6 +40,7 @@ class Sources:
         self.config: Config = file.config
         self.choices = choices
         self.assumed: dict[str, str] = {}
+        self.refusal: CheckpointError | None = None  # why the file is refused once the whole report is there
 
     def configured(self, *paths: tuple[str, ...]) -> Any:
         """The first of these config keys that has a value."""

@@ -8,10 +8,9 @@ report alone also in `main.py checkpoint`). Never executes anything that a file 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,17 +18,10 @@ from torch import Tensor, nn
 from jepa_core import device as devices
 from jepa_core import registry, sidecar
 from jepa_core.clock import CancelToken
-from jepa_core.design import Choices, Design, Stored, WeightFile
-from jepa_core.errors import (
-    CheckpointError,
-    ConfigDiffers,
-    KeysDiffer,
-    ShapesDiffer,
-    UnknownFamily,
-    UnreadableCheckpoint,
-    WeightsNotFinite,
-)
+from jepa_core.design import Choices, Design, Stored
+from jepa_core.errors import CheckpointError, ConfigDiffers, UnreadableCheckpoint, WeightsNotFinite
 from jepa_core.families.base import JepaModel, Progress
+from jepa_core.matching import design_of, known
 from jepa_core.types import CheckpointInfo, LoadReport
 from jepa_core.weight_files import open_weights, weights_path
 
@@ -158,12 +150,7 @@ def _examine(
             f"{path.name} cannot be read.", "Check the disk.", str(error), report
         ) from error
     except CheckpointError as error:
-        if error.report is None:
-            error.report = report
-        elif not error.report.sha256:  # the family's own report: add what is known of the file
-            error.report = replace(
-                error.report, path=report.path, sha256=report.sha256, file_bytes=report.file_bytes
-            )
+        error.report = known(error.report, report)
         raise
     where, precision = devices.pick(device, dtype)
     parameters = sum(p.numel() for module in design.modules.values() for p in module.parameters())
@@ -194,125 +181,6 @@ def _examine(
     return _Examined(family, design, info, report, where, precision)
 
 
-def design_of(
-    file: WeightFile, choices: Choices, report: LoadReport | None = None
-) -> tuple[str, Design, LoadReport]:
-    """Family name, design and report of an opened file. Raises CheckpointError kinds where it is not exactly one.
-
-    report  what is known of the file so far
-    """
-    family = _recognise(file)
-    design = registry.family(family).design(file, choices)
-    return family, design, _compare(file, design, report or LoadReport(file.name, "", "", 0))
-
-
-def _recognise(file: WeightFile) -> str:
-    keys = file.keys()
-    config: Mapping[str, Any] = {
-        **file.config.values,
-        "checkpoint_file": file.name,
-        "checkpoint_wrappers": sorted(file.wrappers),
-        "checkpoint_patch_shape": _patch_shape(file),
-    }
-    for name in registry.FAMILIES:
-        if registry.family(name).recognises(keys, config):
-            return name
-    guess = registry.looks_like(keys, config)
-    what = (
-        f"looks like {guess}, which this version cannot load"
-        if guess
-        else "holds no system this console knows"
-    )
-    raise UnknownFamily(
-        f"{file.name} {what}.",
-        f"It loads the published layouts of {', '.join(registry.systems())};"
-        f" beside them {' and '.join(registry.extras())}.",
-        "first names: " + ", ".join(sorted(keys)[:8]),
-        LoadReport(path=file.name, family=guess, variant="", matched=0, unexpected=tuple(sorted(keys))),
-    )
-
-
-def _patch_shape(file: WeightFile) -> tuple[int, ...]:
-    """Shape of the first patch embedding, () where there is none: part of what tells systems apart."""
-    for tensors in file.parts.values():
-        if "patch_embed.proj.weight" in tensors:
-            return tensors["patch_embed.proj.weight"].shape
-    return ()
-
-
-def _compare(file: WeightFile, design: Design, report: LoadReport) -> LoadReport:
-    """Hold every tensor of the file against the model; raise with the full list where one does not fit."""
-    matched = 0
-    missing, reshaped = [], []
-    unexpected = list(file.leftover)
-    unexpected += [
-        f"{part}/{name}" for part in file.parts if part not in design.sources for name in file.parts[part]
-    ]
-    twins = ((twin, design.modules[of]) for twin, of in design.twins.items())
-    for part, module in (*design.modules.items(), *twins):
-        wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-        found = design.sources[part]
-        missing += [_named(file, part, name) for name in wanted if name not in found]
-        unexpected += [_named(file, part, name) for name in found if name not in wanted]
-        for name in wanted.keys() & found.keys():
-            if wanted[name] == found[name].shape:
-                matched += 1
-            else:
-                reshaped.append(
-                    f"{_named(file, part, name)}: expected {wanted[name]}, file has {found[name].shape}"
-                )
-    report = replace(
-        report,
-        family=design.family,
-        variant=design.variant,
-        matched=matched,
-        missing=tuple(missing),
-        unexpected=tuple(unexpected),
-        reshaped=tuple(sorted(reshaped)),
-        ignored=design.ignored,
-        absent_parts=design.absent_parts,
-        assumed={**design.assumed, **_reading(file)},
-    )
-    if missing or unexpected:
-        raise KeysDiffer(
-            f"{file.name} is not exactly a {design.family} {design.variant}: "
-            + _counted(("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped)),
-            "Nothing was loaded. The report names every tensor; ask for the complete file or the config it was made with.",
-            report=report,
-        )
-    if reshaped:
-        raise ShapesDiffer(
-            f"{file.name} does not fit {design.family} {design.variant}: {_counted(('of another shape', reshaped))}",
-            "Nothing was loaded. Choose the config this file was trained with, or ask for the complete file.",
-            report=report,
-        )
-    return report
-
-
-def _named(file: WeightFile, part: str, name: str) -> str:
-    """The official name, and how the file would spell it where it spells otherwise."""
-    own = file.spelling(part, name) if file.spelling is not None else ()
-    return f"{part}/{name} ({', '.join(own)})" if own else f"{part}/{name}"
-
-
-def _reading(file: WeightFile) -> dict[str, str]:
-    """How a pickled object was read and what tells a changed weight, for the report."""
-    out = {"check sums": file.checksums} if file.checksums else {}
-    if file.foreign:
-        out["pickled object"] = (
-            f"its tensors were taken out; none of the {len(file.foreign)} names of code in it was run"
-        )
-    return out
-
-
-def _counted(*kinds: tuple[str, list[str]]) -> str:
-    """ "1 missing (predictor/norm.bias), 2 unexpected (a, b)." """
-    said = [
-        f"{len(names)} {kind} ({names[0]}{', …' if len(names) > 1 else ''})" for kind, names in kinds if names
-    ]
-    return ", ".join(said) + "."
-
-
 def _copied(examined: _Examined, part: str, name: str, stored: Stored) -> Tensor:
     """A tensor of the file on its device, in its precision, and nothing else: every page of the file is let go at once.
 
@@ -334,21 +202,30 @@ def _copied(examined: _Examined, part: str, name: str, stored: Stored) -> Tensor
 
 
 def _finite(examined: _Examined, part: str, name: str, stored: Stored) -> Tensor:
-    tensor = stored.read()
-    if not _is_finite(tensor):
+    """The file's numbers, none of them NaN or infinite, and none that the wanted precision would make infinite."""
+    try:
+        tensor = stored.read()
+    except CheckpointError as error:
+        error.report = known(error.report, examined.report)
+        raise
+    if tensor.numel() == 0 or not tensor.is_floating_point():
+        return tensor
+    # Least and greatest carry both, at a seventeenth of the time of isfinite().all().
+    largest = max(abs(float(value)) if torch.isfinite(value) else math.inf for value in torch.aminmax(tensor))
+    file = Path(examined.info.path).name
+    if largest == math.inf:
         raise WeightsNotFinite(
-            f"{Path(examined.info.path).name} holds values that are not numbers, first in {part}/{name}.",
+            f"{file} holds values that are not numbers, first in {part}/{name}.",
             "The file was damaged or its training failed. Choose an earlier checkpoint.",
             report=examined.report,
         )
+    if largest > torch.finfo(examined.dtype).max:
+        raise WeightsNotFinite(
+            f"{file} holds a weight of {largest:.3g} in {part}/{name}, more than {examined.info.dtype} can say.",
+            "Load it in float32 or bfloat16.",
+            report=examined.report,
+        )
     return tensor
-
-
-def _is_finite(tensor: Tensor) -> bool:
-    """No NaN, no infinity. Least and greatest carry both, at a seventeenth of the time of isfinite().all()."""
-    if tensor.numel() == 0 or not tensor.is_floating_point():
-        return True
-    return all(bool(torch.isfinite(value)) for value in torch.aminmax(tensor))
 
 
 def _list(value: object) -> list[object]:

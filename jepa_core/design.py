@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from jepa_core.errors import CheckpointError
     from jepa_core.families.base import JepaModel
 
 
@@ -132,6 +133,9 @@ class Design:
     absent_parts: tuple[str, ...] = ()
     assumed: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    refusal: CheckpointError | None = (
+        None  # why this file is refused whatever else fits; raised with the full report
+    )
     multiblock: str = "clips"  # as CheckpointInfo.multiblock
     layout: str = "grid"  # as CheckpointInfo.layout
     levels: int = 1  # as CheckpointInfo.levels; more than one: the model is a LeveledModel
@@ -146,6 +150,11 @@ class Family(Protocol):
 
     @classmethod
     def recognises(cls, keys: frozenset[str], config: Mapping[str, object]) -> bool: ...
+
+    @classmethod
+    def marks(cls, keys: frozenset[str], config: Mapping[str, object]) -> tuple[str, ...]:
+        """What in a file that `recognises` took shows that it is of this system, in words for the load report."""
+        ...
 
     @classmethod
     def design(cls, file: WeightFile, choices: Choices) -> Design:

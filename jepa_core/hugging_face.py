@@ -48,7 +48,7 @@ def to_official(file_name: str, tensors: Mapping[str, Stored], config: Config) -
     used: set[str] = set(ignored)
     for part, official, sources in _wanted(plain):
         found = [plain[source] for source in sources if source in plain]
-        if len(found) < len(sources) or any(tensor.shape != found[0].shape for tensor in found):
+        if len(found) < len(sources) or not alike(found):
             continue  # the fused tensor will be missed, and what there is of it is left over: both are named
         parts[part][official] = found[0] if len(found) == 1 else joined(found)
         used.update(sources)
@@ -107,6 +107,11 @@ def _unstacked(stack: Stored) -> dict[str, Stored]:
         return Stored(stack.shape[1:], stack.dtype, lambda: stack.read()[number], stack.let_go)
 
     return {f"mask_tokens.{number}": one(number) for number in range(stack.shape[0])}
+
+
+def alike(thirds: list[Stored]) -> bool:
+    """Can these be one tensor: are they of one shape and one kind of numbers?"""
+    return len({(third.shape, third.dtype) for third in thirds}) == 1
 
 
 def joined(thirds: list[Stored]) -> Stored:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from jepa_core.design import Config, Stored, WeightFile
-from jepa_core.hugging_face import joined
+from jepa_core.hugging_face import alike, joined
 from jepa_core.votes import count_blocks
 
 INSIDE = "ijepa."  # prefix where a classifier surrounds the model
@@ -70,7 +70,7 @@ def to_official(file_name: str, tensors: Mapping[str, Stored], config: Config) -
     used = set(ignored)
     for official, sources in _wanted(plain):
         found = [plain[source] for source in sources if source in plain]
-        if len(found) < len(sources) or any(tensor.shape != found[0].shape for tensor in found):
+        if len(found) < len(sources) or not alike(found):
             continue  # the fused tensor will be missed, and what there is of it is left over: both are named
         encoder[official] = found[0] if len(found) == 1 else joined(found)
         used.update(sources)

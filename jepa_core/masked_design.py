@@ -148,6 +148,7 @@ def make_design(
         absent_parts=parts.absent,
         assumed={**reading.assumed, **assumed, **_target_rule(parts.absent)},
         notes=(*_notes(parts.absent), *notes),
+        refusal=reading.refusal,
         multiblock=multiblock,
     )
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jepa_core import checkpoint
 from jepa_core.design import Choices, Config, Design, Stored
+from jepa_core.matching import design_of
 from jepa_core.released_table import TABLE, Released
 from jepa_core.released_tensors import Shapes
 from jepa_core.types import LoadReport
@@ -62,7 +62,7 @@ def examined(name: str, choices: Choices | None = None) -> tuple[Design, LoadRep
     found = TABLE[name]
     config = Config(found.config, found.beside) if found.config else Config()
     file = sort_content(found.file, _stored(content(name)), config)
-    _, design, report = checkpoint.design_of(file, choices or Choices())
+    _, design, report = design_of(file, choices or Choices())
     return design, report
 
 

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jepa_core.asking import Sources
+from jepa_core.asking import Sources, another_depth
 from jepa_core.design import Choices, WeightFile
-from jepa_core.errors import ConfigDiffers
+from jepa_core.errors import CheckpointError, ConfigDiffers
 from jepa_core.nn.positions import Grid
 from jepa_core.shapes import EncoderShapes, PredictorShapes, depth_of
+from jepa_core.votes import MOST_BLOCKS
 
 # model_name → (width, depth, heads, mlp ratio). The two gigantic factories of the official code misspell the ratio,
 # so theirs is the default 4, not 64/13.
@@ -92,6 +93,7 @@ class Reading:
     has_rope: bool
     uniform_power: bool
     assumed: Mapping[str, str] = field(default_factory=dict)
+    refusal: CheckpointError | None = None  # as Design.refusal
 
 
 RELEASED: dict[str, dict[str, Released]] = {  # system → file name → what it holds; sections 2 and 3
@@ -120,21 +122,34 @@ def system_named(config: Mapping[str, Any]) -> str:
 
     config  as `recognises` gets it: the config's values, and the file's name as "checkpoint_file"
     """
-    types = {"ijepa": "I-JEPA", "vjepa2": "V-JEPA 2"}
+    return named_by(config)[0]
+
+
+def named_by(config: Mapping[str, Any]) -> tuple[str, str]:
+    """(system, what says so): ("V-JEPA 2", "data.dataset_fpcs in params.yaml"); two empty texts where nothing does."""
+    source = config.get("checkpoint_config") or "the config"
     model_type = config.get("model_type")
     if isinstance(model_type, str):
-        return types.get(model_type, "")
-    data, model, mask = (_section(config, name) for name in ("data", "model", "mask"))
-    if "dataset_fpcs" in data or "use_rope" in model or "pred_num_heads" in model:
-        return "V-JEPA 2"
+        system = {"ijepa": "I-JEPA", "vjepa2": "V-JEPA 2"}.get(model_type, "")
+        return system, f"model_type {model_type[:40]!r} in {source}"
+    data, model, mask, meta = (_section(config, name) for name in ("data", "model", "mask", "meta"))
+    for section, name, key in (
+        (data, "data", "dataset_fpcs"),
+        (model, "model", "use_rope"),
+        (model, "model", "pred_num_heads"),
+    ):
+        if key in section:
+            return "V-JEPA 2", f"{name}.{key} in {source}"
     if "num_frames" in data and isinstance(config.get("mask"), list):
-        return "V-JEPA"
-    if "num_pred_masks" in mask or "pred_emb_dim" in _section(config, "meta"):
-        return "I-JEPA"
+        return "V-JEPA", f"data.num_frames and a list of masks in {source}"
+    for section, name, key in ((mask, "mask", "num_pred_masks"), (meta, "meta", "pred_emb_dim")):
+        if key in section:
+            return "I-JEPA", f"{name}.{key} in {source}"
     if "ijepa" in str(_section(config, "pretrained_cfg").get("tag", "")):
-        return "I-JEPA"  # timm's config.json
+        return "I-JEPA", f"pretrained_cfg.tag in {source}"  # timm's config.json
     file_name = config.get("checkpoint_file")
-    return next((system for system, files in RELEASED.items() if file_name in files), "")
+    system = next((system for system, files in RELEASED.items() if file_name in files), "")
+    return system, f"the file's published name, {file_name}" if system else ""
 
 
 def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -237,18 +252,28 @@ class TransformerFacts(Sources):
         return self.dividing(found, self.shapes.width, "encoder heads")
 
     def predictor_depth(self) -> int:
+        """By config or published name; by tensors only where both are silent.
+
+        Where the tensors say another depth the file is refused, with the report that names every block too few.
+        """
         if self.shapes_p is None:
             return 0
+        depth = self.shapes_p.depth
         found = self.find(*self.keys.predictor_depth)
-        if found is not None and found[0] != self.shapes_p.depth:
-            raise self.contradiction("predictor depth", found[0], self.shapes_p.depth)
-        if found is None and self.published and self.published.predictor_depth != self.shapes_p.depth:
-            raise ConfigDiffers(
+        if found is not None:
+            wanted = self.whole(found[0], "predictor depth", found[1], most=MOST_BLOCKS)
+            if wanted != depth:
+                self.refusal = self.contradiction("predictor depth", wanted, depth)
+                self.refusal.hint = another_depth(wanted, depth)
+            return wanted
+        if self.published and self.published.predictor_depth != depth:
+            self.refusal = ConfigDiffers(
                 f"{self.file.name}: the published predictor has {self.published.predictor_depth} blocks, "
-                f"this file has {self.shapes_p.depth}.",
+                f"this file has {depth}.",
                 "The file is incomplete, or another file under a published name. Rename it and give its config.",
             )
-        return self.shapes_p.depth
+            return self.published.predictor_depth
+        return depth
 
     def predictor_heads_as_encoder(self, encoder_heads: int) -> int:
         """I-JEPA and V-JEPA: the predictor has as many heads as its encoder (section 3)."""

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jepa_core.asking import Sources
+from jepa_core.asking import Sources, another_depth
 from jepa_core.design import Choices, Stored, WeightFile
-from jepa_core.errors import ConfigDiffers
+from jepa_core.errors import CheckpointError, ConfigDiffers
 from jepa_core.nn.leveled import LEVELS, N_LEVELS
 from jepa_core.shapes import EncoderShapes, PredictorShapes, depth_of
 from jepa_core.transformer_facts import MODELS
@@ -71,6 +71,7 @@ class Reading:
     has_context_head: bool
     predictor_scales: bool
     released: Released | None
+    refusal: CheckpointError | None  # as Design.refusal
     assumed: Mapping[str, str]
 
 
@@ -104,6 +105,7 @@ def read(
         has_context_head=facts.context_head(),
         predictor_scales=facts.predictor_scaling() if shapes_p else scales,
         released=facts.released,
+        refusal=facts.refusal,
         assumed=facts.assumed,
     )
 
@@ -214,24 +216,28 @@ class _Facts(Sources):
         """By config, else by the published size. A lenient loader would fill the missing half with random weights."""
         assert self.shapes_p is not None
         depth, published = self.shapes_p.depth, self.released.predictor_depth if self.released else None
-        found = self.config.get("model", "pred_depth")
-        if found is not None and found != depth:
-            error = self.contradiction("predictor depth", found, depth, "model.pred_depth")
-            if depth == published and self.shapes_p.width == PREDICTOR_WIDTH:
-                raise ConfigDiffers(
-                    error.what,
-                    f"The released ViT-{self.released.letter if self.released else ''} has {depth} blocks; its official "
-                    "config says otherwise by mistake. Load the file without that config.",
-                )
-            raise error
         is_published_width = self.shapes_p.width == PREDICTOR_WIDTH
-        if found is None and is_published_width and published not in (None, depth):
-            raise ConfigDiffers(
+        found = self.config.get("model", "pred_depth")
+        if found is None:
+            if published is None or published == depth or not is_published_width:
+                return depth
+            self.refusal = ConfigDiffers(
                 f"{self.file.name}: the predictor published with this encoder has {published} blocks, this file has "
                 f"{depth}.",
                 "The file is incomplete, or of another training: give its config with --config.",
             )
-        return depth
+            return published
+        where = self.config.says("model", "pred_depth")
+        wanted = self.whole(found, "predictor depth", where, most=MOST_BLOCKS)
+        if wanted != depth:
+            self.refusal = self.contradiction("predictor depth", wanted, depth, "model.pred_depth")
+            self.refusal.hint = another_depth(wanted, depth)
+            if depth == published and is_published_width and self.released:
+                self.refusal.hint = (
+                    f"The released ViT-{self.released.letter} has {depth} blocks; its official config says otherwise "
+                    "by mistake. Load the file without that config."
+                )
+        return wanted
 
     def predictor_heads(self) -> int:
         assert self.shapes_p is not None

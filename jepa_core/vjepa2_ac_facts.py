@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from jepa_core import poses
-from jepa_core.asking import Sources
+from jepa_core.asking import Sources, another_depth
 from jepa_core.design import Choices, Stored, WeightFile
-from jepa_core.errors import ConfigDiffers
+from jepa_core.errors import CheckpointError, ConfigDiffers
 from jepa_core.nn.positions import Grid
 from jepa_core.shapes import EncoderShapes, PredictorShapes, depth_of
 from jepa_core.transformer_facts import MODELS
 from jepa_core.vjepa2_facts import HEADS_BY_SIZE
+from jepa_core.votes import MOST_BLOCKS
 
 RELEASED_FILE = "vjepa2-ac-vitg.pt"  # the one official file
 RELEASED_MODEL = "vit_giant_xformers"
@@ -49,6 +50,7 @@ class Reading:
     predictor_has_rope: bool
     uses_camera: bool
     normalises: bool
+    refusal: CheckpointError | None  # as Design.refusal
     assumed: Mapping[str, str]
 
 
@@ -81,6 +83,7 @@ def read(
         predictor_has_rope=facts.flag(("model", "use_rope"), True, "predictor positions", "rotary", "none"),
         uses_camera=facts.flag(("model", "use_extrinsics"), False, "camera poses", "used", "unused"),
         normalises=facts.flag(("loss", "normalize_reps"), True, "latents", "layer-normed", "as encoded"),
+        refusal=facts.refusal,
         assumed=facts.assumed,
     )
 
@@ -157,15 +160,22 @@ class _Facts(Sources):
         """By config, else by the published size: a predictor that lost its last blocks is refused, not filled up."""
         depth = self.shapes_p.depth
         configured = self.config.get("model", "pred_depth")
-        self.check("predictor depth", configured, depth, "model.pred_depth")
+        if configured is not None:
+            where = self.config.says("model", "pred_depth")
+            wanted = self.whole(configured, "predictor depth", where, most=MOST_BLOCKS)
+            if wanted != depth:
+                self.refusal = self.contradiction("predictor depth", wanted, depth, "model.pred_depth")
+                self.refusal.hint = another_depth(wanted, depth)
+            return wanted
         published = PREDICTOR_DEPTH.get(self.shapes_p.width)
-        if configured is None and published not in (None, depth):
-            raise ConfigDiffers(
-                f"{self.file.name}: the published predictor of width {self.shapes_p.width} has {published} blocks, "
-                f"this file has {depth}.",
-                "The file is incomplete, or of another training: give its config with --config.",
-            )
-        return depth
+        if published is None or published == depth:
+            return depth
+        self.refusal = ConfigDiffers(
+            f"{self.file.name}: the published predictor of width {self.shapes_p.width} has {published} blocks, "
+            f"this file has {depth}.",
+            "The file is incomplete, or of another training: give its config with --config.",
+        )
+        return published
 
     def predictor_heads(self) -> int:
         found: tuple[Any, str] | None = None

@@ -96,6 +96,7 @@ def read(
         has_rope=has_rope,
         uniform_power=bool(file.config.get("model", "uniform_power")),
         assumed=facts.assumed,
+        refusal=facts.refusal,
     )
 
 

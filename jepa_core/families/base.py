@@ -61,6 +61,11 @@ class JepaModel(Protocol):
         """Do these tensor names (prefixes stripped, 'encoder/…', 'predictor/…') and this config belong here?"""
         ...
 
+    @classmethod
+    def marks(cls, keys: frozenset[str], config: Mapping[str, object]) -> tuple[str, ...]:
+        """What in a file that `recognises` took shows that it is of this system, in words for the load report."""
+        ...
+
     def grid(self, n_frames: int) -> tuple[int, int, int]:
         """(T', H', W') of the tokens of a clip of `n_frames` frames at the input size."""
         ...

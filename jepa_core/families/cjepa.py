@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jepa_core import action_stats
+from jepa_core import action_stats, marks
 from jepa_core import cjepa_design as building
 from jepa_core import cjepa_facts as facts
 from jepa_core import cjepa_look as looks
@@ -88,6 +88,13 @@ class CJepa:
     def recognises(cls, keys: frozenset[str], config: Mapping[str, object]) -> bool:
         """A predictor with an identity anchor, or slot attention; with each other, or alone."""
         return any(key.startswith(("predictor/id_projector.", "slots/corrector.")) for key in keys)
+
+    @classmethod
+    def marks(cls, keys: frozenset[str], config: Mapping[str, object]) -> tuple[str, ...]:
+        """What showed that a file is of this system, in words."""
+        return marks.present(
+            keys, "predictor/id_projector", "slots/corrector", "start/", "action_encoder/", "proprio_encoder/"
+        )
 
     @classmethod
     def design(cls, file: WeightFile, choices: Choices) -> Design:

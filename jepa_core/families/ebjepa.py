@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from jepa_core import ebjepa_facts as facts
+from jepa_core import marks
 from jepa_core.design import Choices, Design, LookSize, Stored, WeightFile
 from jepa_core.ebjepa_file import PARTS
 from jepa_core.errors import ActionOutOfRange, KeysDiffer, NotAble
@@ -68,6 +69,11 @@ class EbJepa:
         return any(key.startswith("encoder/stack_blocks.") for key in keys) and any(
             key.startswith("predictor/rnn.") for key in keys
         )
+
+    @classmethod
+    def marks(cls, keys: frozenset[str], config: Mapping[str, object]) -> tuple[str, ...]:
+        """What showed that a file is of this system, in words."""
+        return marks.present(keys, "encoder/stack_blocks", "predictor/rnn", "predictor/final_ln")
 
     @classmethod
     def design(cls, file: WeightFile, choices: Choices) -> Design:

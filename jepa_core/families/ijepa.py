@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from jepa_core import marks
 from jepa_core.design import Choices, Design, WeightFile
 from jepa_core.errors import ConfigDiffers, NotAble
 from jepa_core.families.base import Motion, Prediction
@@ -65,6 +66,11 @@ class IJepa(MaskedModel):
         is_wrapped = isinstance(wrappers, Sequence) and "backbone." in wrappers  # the clip families' own
         has_others = "cls_token" in names or any(name.startswith("mask_tokens.") for name in names)
         return has_table(names) and len(patch_shape(config)) == 4 and not (is_wrapped or has_others)
+
+    @classmethod
+    def marks(cls, keys: frozenset[str], config: Mapping[str, object]) -> tuple[str, ...]:
+        """What showed that a file is of this system, in words."""
+        return marks.masked(keys, config)
 
     @classmethod
     def design(cls, file: WeightFile, choices: Choices) -> Design:
@@ -174,6 +180,7 @@ def _read(file: WeightFile, parts: Parts, choices: Choices) -> Reading:
         has_rope=False,
         uniform_power=False,
         assumed=facts.assumed,
+        refusal=facts.refusal,
     )
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from jepa_core import jepawm_facts as facts
+from jepa_core import marks
 from jepa_core.design import Choices, Design, LookSize, WeightFile
 from jepa_core.errors import ActionOutOfRange, NotAble
 from jepa_core.families.base import Memory, Motion, Prediction
@@ -65,6 +66,16 @@ class JepaWm:
         """A predictor alone: modulated blocks, or a table and blocks that begin with a norm of their own (section 5)."""
         names = frozenset(key.partition("/")[2] for key in keys if key.startswith("predictor/"))
         return bool(facts.kind_of(names)) and not any(key.startswith("encoder/") for key in keys)
+
+    @classmethod
+    def marks(cls, keys: frozenset[str], config: Mapping[str, object]) -> tuple[str, ...]:
+        """What showed that a file is of this system, in words."""
+        return (
+            *marks.present(
+                keys, "predictor/predictor_blocks", "predictor/transformer.layers", "action_encoder/"
+            ),
+            "no encoder",
+        )
 
     @classmethod
     def design(cls, file: WeightFile, choices: Choices) -> Design:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from jepa_core import action_stats
+from jepa_core import action_stats, marks
 from jepa_core import lewm_facts as facts
 from jepa_core.design import Choices, Design, LookSize, WeightFile
 from jepa_core.errors import ActionOutOfRange, KeysDiffer, NotAble
@@ -70,6 +70,12 @@ class LeWorldModel:
         return any(
             key.startswith("predictor/transformer.layers.") and ".adaLN_modulation." in key for key in keys
         ) and any(key.startswith(("projector/net.", "pred_proj/net.", "encoder/cls_token")) for key in keys)
+
+    @classmethod
+    def marks(cls, keys: frozenset[str], config: Mapping[str, object]) -> tuple[str, ...]:
+        """What showed that a file is of this system, in words."""
+        modulated = "predictor/transformer.layers.0.adaLN_modulation"
+        return marks.present(keys, "encoder/cls_token", modulated, "projector/net.", "pred_proj/net.")
 
     @classmethod
     def design(cls, file: WeightFile, choices: Choices) -> Design:

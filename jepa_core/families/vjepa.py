@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from jepa_core import marks
 from jepa_core.design import Choices, Design, WeightFile
 from jepa_core.errors import ConfigDiffers
 from jepa_core.latents import check_mask_token, mask_token_norms
@@ -80,6 +81,11 @@ class VJepa(MaskedModel):
         return has_table(names) and not is_vjepa2 and (n_mask_tokens > 0 or is_wrapped or len(shape) == 5)
 
     @classmethod
+    def marks(cls, keys: frozenset[str], config: Mapping[str, object]) -> tuple[str, ...]:
+        """What showed that a file is of this system, in words."""
+        return marks.masked(keys, config)
+
+    @classmethod
     def design(cls, file: WeightFile, choices: Choices) -> Design:
         """Everything `checkpoint` needs to compare and build. Raises ConfigDiffers or KeysDiffer."""
         parts = read_parts(file)
@@ -142,6 +148,7 @@ def _read(file: WeightFile, parts: Parts, choices: Choices) -> Reading:
         has_rope=False,
         uniform_power=uniform_power,
         assumed=facts.assumed,
+        refusal=facts.refusal,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from jepa_core import marks
 from jepa_core import vjepa2_facts as facts
 from jepa_core.design import Choices, Design, Stored, WeightFile
 from jepa_core.latents import choose_mask_token, normalise_target
@@ -65,6 +66,11 @@ class VJepa2(MaskedModel):
             return len(shape) != 4  # of the released systems only this one keeps no table
         n_mask_tokens = sum(name.startswith("mask_tokens.") for name in names)
         return n_mask_tokens in (6, 10) or (len(shape) == 5 and shape[0] == 1408)
+
+    @classmethod
+    def marks(cls, keys: frozenset[str], config: Mapping[str, object]) -> tuple[str, ...]:
+        """What showed that a file is of this system, in words."""
+        return marks.masked(keys, config)
 
     @classmethod
     def design(cls, file: WeightFile, choices: Choices) -> Design:

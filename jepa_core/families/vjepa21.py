@@ -7,14 +7,15 @@ their files hold no target to hold a prediction against, and nothing here makes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
+from jepa_core import marks
+from jepa_core import vjepa21_design as building
 from jepa_core import vjepa21_facts as facts
-from jepa_core.design import Choices, Design, LookSize, Stored, WeightFile
+from jepa_core.design import Choices, Design, WeightFile
 from jepa_core.errors import KeysDiffer, NotAble
 from jepa_core.families.base import Memory, Motion, Prediction
 from jepa_core.ladder import sizes_below
@@ -23,49 +24,31 @@ from jepa_core.nn.attention import gather_tokens
 from jepa_core.nn.leveled import (
     N_LEVELS,
     LeveledPredictor,
-    LeveledPredictorSpec,
     LeveledTransformer,
-    LeveledVitSpec,
 )
 from jepa_core.nn.positions import Grid, split_indices
-from jepa_core.shapes import EncoderShapes, PredictorShapes, read_encoder, read_predictor
+from jepa_core.shapes import read_encoder, read_predictor
 from jepa_core.types import CheckpointInfo, InputSpec, LoadReport, MaskSet
 
 NAME = "V-JEPA 2.1"
-TARGETS = (
-    "ema_encoder",
-    "target_encoder",
-    "encoder",
-)  # whose features and targets: the first that is there (C)
-CONTEXTS = ("encoder", "ema_encoder", "target_encoder")
-DISTILLED = (
-    "no target in this file: it was distilled from a larger teacher, whose latents its predictor speaks of"
-)
-TUBELET = 2  # of every published 2.1 encoder, where a damaged file cannot say
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the modules themselves do not hold."""
-
-    native: Grid  # tokens of the clip the checkpoint was built for
-    mask_token: int
-    square_split: bool
-    levels: int  # that its predictor reads and writes; 1 = the last alone
-    has_target: bool  # does the predictor speak of latents this file can make
 
 
 class VJepa21:
     """One loaded V-JEPA 2.1 checkpoint."""
 
     def __init__(
-        self, settings: Settings, modules: Mapping[str, nn.Module], info: CheckpointInfo, report: LoadReport
+        self,
+        settings: building.Settings,
+        modules: Mapping[str, nn.Module],
+        info: CheckpointInfo,
+        report: LoadReport,
     ) -> None:
         self.info = info
         self.report = report
         self.settings = settings
         context, target = (
-            modules[next(part for part in order if part in modules)] for order in (CONTEXTS, TARGETS)
+            modules[next(part for part in order if part in modules)]
+            for order in (building.CONTEXTS, building.TARGETS)
         )
         predictor = modules.get("predictor")
         assert isinstance(context, LeveledTransformer)
@@ -81,13 +64,26 @@ class VJepa21:
     @classmethod
     def recognises(cls, keys: frozenset[str], config: Mapping[str, object]) -> bool:
         """An encoder whose levels have norms of their own: no other system has those."""
-        return any(key.partition("/")[0] in TARGETS and "/norms_block." in key for key in keys)
+        return any(key.partition("/")[0] in building.TARGETS and "/norms_block." in key for key in keys)
+
+    @classmethod
+    def marks(cls, keys: frozenset[str], config: Mapping[str, object]) -> tuple[str, ...]:
+        """What showed that a file is of this system, in words."""
+        return (
+            *(mark for part in building.CONTEXTS for mark in marks.numbered(keys, f"{part}/norms_block")),
+            *(
+                ()
+                if any(key.endswith("encoder/norm.weight") for key in keys)
+                else ("no norm after the last block",)
+            ),
+            *marks.present(keys, "predictor/predictor_embed.0", "predictor/predictor_proj_context"),
+        )
 
     @classmethod
     def design(cls, file: WeightFile, choices: Choices) -> Design:
         """Everything `checkpoint` needs to compare and build. Raises ConfigDiffers or KeysDiffer."""
-        encoders = {part: file.parts[part] for part in CONTEXTS if file.parts.get(part)}
-        shapes = read_encoder(_with_kernel(list(encoders.values())))
+        encoders = {part: file.parts[part] for part in building.CONTEXTS if file.parts.get(part)}
+        shapes = read_encoder(building.with_kernel(list(encoders.values())))
         predictor = file.parts.get("predictor", {})
         shapes_p = read_predictor(predictor) if predictor else None
         if shapes is None or (predictor and shapes_p is None):
@@ -99,7 +95,7 @@ class VJepa21:
         mask_token, mask_rule = choose_mask_token(predictor, reading.mask_tokens, choices)
         side = reading.size // shapes.patch
         has_target = shapes_p is not None and reading.output_width == shapes.width
-        settings = Settings(
+        settings = building.Settings(
             native=(max(reading.frames // shapes.tubelet, 1), side, side),
             mask_token=mask_token,
             square_split=choices.square_split,
@@ -116,19 +112,20 @@ class VJepa21:
         width = shapes.width * (settings.levels if has_target else 1)
         return Design(
             family=NAME,
-            variant=_variant(shapes, reading),
-            modules=_empty_modules(shapes, shapes_p, reading, list(encoders)),
+            variant=building.variant(shapes, reading),
+            modules=building.empty_modules(shapes, shapes_p, reading, list(encoders)),
             sources={**encoders, **({"predictor": predictor} if predictor else {})},
             input=spec,
             abilities=frozenset({"temporal", "masked"} if has_target else {"temporal"}),
             embed_dim=width,
-            look=_look_size(shapes, shapes_p, settings),
+            look=building.look_size(shapes, shapes_p, settings),
             sizes=sizes_below(reading.size, shapes.patch),
             settings=settings,
             ignored=file.ignored,
-            absent_parts=_absent(file, has_target),
-            assumed={**reading.assumed, **mask_rule, **_encoder_rule(encoders)},
-            notes=_notes(file, reading, has_target),
+            absent_parts=building.absent(file, has_target),
+            assumed={**reading.assumed, **mask_rule, **building.encoder_rule(encoders)},
+            notes=building.notes(file, reading, has_target),
+            refusal=reading.refusal,
             levels=N_LEVELS,
         )
 
@@ -255,7 +252,7 @@ class VJepa21:
     def _check_target(self) -> None:
         if self.predictor is not None and not self.settings.has_target:
             raise NotAble(
-                f"{self.info.variant}: {DISTILLED}.",
+                f"{self.info.variant}: {building.DISTILLED}.",
                 "Load the ViT-g or ViT-G file to see predictions beside what happened.",
             )
 
@@ -276,119 +273,3 @@ def context_weights(context_indices: Tensor, target_indices: Tensor, grid: Grid)
     )
     apart = (here[:, :, None] - there[:, None]).norm(dim=-1)  # (B, Kc, Kt)
     return apart.min(dim=-1).values.sqrt()
-
-
-# --- building ----------------------------------------------------------------------------------------------------
-
-
-def _with_kernel(parts: list[Mapping[str, Stored]]) -> list[Mapping[str, Stored]]:
-    """Where no part has a whole clip kernel, the picture tokenizer's tells the patch, so that the lost one is named."""
-    name, other = "patch_embed.proj.weight", "patch_embed_img.proj.weight"
-    if any(name in part and _is_kernel(part[name].shape) for part in parts):
-        return parts
-    for part in parts:
-        if other in part and _is_kernel(part[other].shape):
-            D, C, _, p, _ = part[other].shape
-            return [*parts, {name: replace(part[other], shape=(D, C, TUBELET, p, p))}]
-    return parts
-
-
-def _is_kernel(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 5 and shape[-1] == shape[-2] and shape[1] == 3
-
-
-def _empty_modules(
-    shapes: EncoderShapes, shapes_p: PredictorShapes | None, reading: facts.Reading, encoders: list[str]
-) -> dict[str, nn.Module]:
-    """Every part that the file has, on the meta device."""
-    vit = LeveledVitSpec(
-        width=shapes.width,
-        depth=reading.depth,
-        heads=reading.heads,
-        hidden=shapes.hidden,
-        patch=shapes.patch,
-        tubelet=shapes.tubelet,
-        is_gated=shapes.is_gated,
-        has_modality=reading.has_modality,
-        has_pictures=reading.has_pictures,
-        scales_positions=reading.scales_positions,
-    )
-    modules: dict[str, nn.Module] = {}
-    with torch.device("meta"):
-        for part in encoders:
-            modules[part] = LeveledTransformer(vit)
-        if shapes_p is not None:
-            predictor = LeveledPredictorSpec(
-                encoder_width=shapes.width,
-                width=shapes_p.width,
-                depth=reading.predictor_depth,
-                heads=reading.predictor_heads,
-                hidden=shapes_p.hidden,
-                mask_tokens=reading.mask_tokens,
-                levels=reading.levels,
-                output_width=reading.output_width,
-                is_gated=shapes_p.is_gated,
-                has_modality=reading.has_modality,
-                has_context_head=reading.has_context_head,
-                scales_positions=reading.predictor_scales,
-            )
-            modules["predictor"] = LeveledPredictor(predictor)
-    return modules
-
-
-def _variant(shapes: EncoderShapes, reading: facts.Reading) -> str:
-    """ "ViT-g/16, 384 px, 64 frames" """
-    name = f"ViT-{reading.released.letter}" if reading.released else f"ViT {shapes.width}x{reading.depth}"
-    return f"{name}/{shapes.patch}, {reading.size} px, {reading.frames} frames"
-
-
-def _absent(file: WeightFile, has_target: bool) -> tuple[str, ...]:
-    """Whole parts that are absent by design. A distilled file holds neither a student nor its teacher."""
-    has_predictor = bool(file.parts.get("predictor"))
-    absent = [] if file.parts.get("encoder") else ["encoder"]
-    if not (file.parts.get("target_encoder") or file.parts.get("ema_encoder")):
-        absent.append("target_encoder")
-    if not has_predictor:
-        absent.append("predictor")
-    elif not has_target:
-        absent.append("teacher")
-    return tuple(absent)
-
-
-def _encoder_rule(encoders: Mapping[str, object]) -> dict[str, str]:
-    target = next(part for part in TARGETS if part in encoders)
-    context = next(part for part in CONTEXTS if part in encoders)
-    return {"features and targets": f"the part {target}", "context": f"the part {context}"}
-
-
-def _notes(file: WeightFile, reading: facts.Reading, has_target: bool) -> tuple[str, ...]:
-    if not file.parts.get("predictor"):
-        return ("no predictor in this file: nothing can be predicted",)
-    notes = [] if has_target else [DISTILLED]
-    if has_target and not file.parts.get("encoder"):
-        notes.append("no context encoder in this file: its EMA target encoder gives the context")
-    if has_target and not (file.parts.get("target_encoder") or file.parts.get("ema_encoder")):
-        notes.append("no EMA target in this file: its context encoder gives the targets")
-    if has_target and reading.levels == N_LEVELS:
-        notes.append("error is the mean over its four levels of features")
-    return tuple(notes)
-
-
-def _look_size(
-    shapes: EncoderShapes, shapes_p: PredictorShapes | None, settings: Settings
-) -> Callable[[int, int], LookSize]:
-    def of(frames: int, size: int) -> LookSize:
-        side = size // shapes.patch
-        steps = max(frames // shapes.tubelet, 1)
-        return LookSize(
-            tokens=steps * side * side,
-            width=shapes.width,
-            hidden=shapes.hidden,
-            input_values=3 * max(frames, 1) * size * size,
-            steps=steps,
-            latent_width=shapes.width * (settings.levels if settings.has_target else N_LEVELS),
-            levels=N_LEVELS,
-            predictor_width=shapes_p.width if shapes_p and settings.has_target else 0,
-        )
-
-    return of

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from jepa_core import poses
+from jepa_core import marks, poses
 from jepa_core import vjepa2_ac_design as building
 from jepa_core import vjepa2_ac_facts as facts
 from jepa_core.design import Choices, Design, WeightFile
@@ -83,6 +83,14 @@ class VJepa2Ac:
         )
 
     @classmethod
+    def marks(cls, keys: frozenset[str], config: Mapping[str, object]) -> tuple[str, ...]:
+        """What showed that a file is of this system, in words."""
+        return (
+            *marks.present(keys, *(f"predictor/{layer}" for layer in CONDITION_LAYERS)),
+            *marks.numbered(keys, "predictor/predictor_blocks"),
+        )
+
+    @classmethod
     def design(cls, file: WeightFile, choices: Choices) -> Design:
         """Everything `checkpoint` needs to compare and build. Raises ConfigDiffers or KeysDiffer."""
         encoders = {part: file.parts[part] for part in ("encoder", "target_encoder") if file.parts.get(part)}
@@ -120,6 +128,7 @@ class VJepa2Ac:
             },
             notes=(ALONE, *building.differing(encoders)),
             cannot_see="" if reading.rows == reading.columns else building.no_square(reading),
+            refusal=reading.refusal,
         )
 
     @classmethod

@@ -18,6 +18,7 @@ from jepa_core.design import Choices
 from jepa_core.engine import Engine
 from jepa_core.errors import ConfigDiffers, KeysDiffer, NotAble
 from jepa_core.families.vjepa21 import VJepa21, context_weights
+from jepa_core.matching import design_of
 from jepa_core.messages import EngineOptions
 from jepa_core.metrics import token_error
 from jepa_core.nn.leveled import (
@@ -106,15 +107,19 @@ def test_predictor_that_lost_half_of_its_blocks_is_refused_without_any_config(na
     """A lenient loader fills the missing half with random weights and says nothing."""
     half = RELEASED[name][4] // 2
 
-    with pytest.raises(ConfigDiffers, match=f"has {2 * half} blocks, this file has {half}"):
-        VJepa21.design(released(name, blocks=half), Choices())
+    with pytest.raises(ConfigDiffers, match=f"has {2 * half} blocks, this file has {half}") as refused:
+        design_of(released(name, blocks=half), Choices())
+
+    missing = refused.value.report.missing
+    assert len(missing) == 12 * half
+    assert {int(line.split(".")[1]) for line in missing} == set(range(half, 2 * half))
 
 
 def test_official_config_of_the_large_model_that_says_24_blocks_is_refused_with_the_reason():
     config = {"model": {"model_name": "vit_large", "pred_depth": 24}}
 
     with pytest.raises(ConfigDiffers, match="predictor depth 24, the tensors say 12") as refused:
-        VJepa21.design(released("vjepa2_1_vitl_dist_vitG_384.pt", config=config), Choices())
+        design_of(released("vjepa2_1_vitl_dist_vitG_384.pt", config=config), Choices())
 
     assert "mistake" in refused.value.hint
 

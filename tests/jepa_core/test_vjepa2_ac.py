@@ -14,6 +14,7 @@ from jepa_core import checkpoint, poses
 from jepa_core.design import Choices
 from jepa_core.errors import ActionOutOfRange, ConfigDiffers, KeysDiffer, NotAble, ShapesDiffer
 from jepa_core.families.vjepa2_ac import VJepa2Ac
+from jepa_core.matching import design_of
 from jepa_core.nn.ac_predictor import AcPredictor, AcPredictorSpec, causal_mask
 from jepa_core.nn.positions import sincos_3d
 from jepa_core.nn.vit import VisionTransformer, VitSpec
@@ -82,8 +83,10 @@ def test_frozen_twin_is_compared_but_costs_no_memory():
 
 
 def test_predictor_that_lost_its_last_blocks_is_refused_without_any_config():
-    with pytest.raises(ConfigDiffers, match="has 24 blocks, this file has 12"):
-        VJepa2Ac.design(released(blocks=12), Choices())
+    with pytest.raises(ConfigDiffers, match="has 24 blocks, this file has 12") as refused:
+        design_of(released(blocks=12), Choices())
+
+    assert len(refused.value.report.missing) == 12 * 12
 
 
 def test_actions_are_named_with_their_units(model):

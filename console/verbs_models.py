@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 from argparse import Namespace
@@ -23,6 +24,7 @@ from jepa_core.library import FolderProblem, LibraryEntry, scan
 from jepa_core.library_index import LibraryIndex
 from jepa_core.types import JSON
 
+BAR_COLUMNS = 38  # of the bar itself, its percentage and the gap
 GRACE_S = 3.0  # a name server may answer late; what arrived is safe without it
 
 
@@ -88,7 +90,9 @@ def fetch(arguments: Namespace, config: Config) -> int:
     bar = Bar()
 
     def show(progress: Progress) -> None:
-        bar.show(progress.fraction, _words(progress))
+        room = shutil.get_terminal_size().columns - BAR_COLUMNS
+        words = _words(progress)
+        bar.show(progress.fraction, words if len(words) <= room else words[: max(room - 1, 0)] + "…")
 
     try:
         done = _on_a_thread(

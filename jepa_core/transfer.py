@@ -309,8 +309,8 @@ class _Transfer:
                 raise self._part.set_apart("its sha256 is another", f"announced {wanted}, arrived {found}")
             if self._file.sha256 and self._file.sha256 != found:
                 self._remark(
-                    f"It is what the hub announces, and not the file whose sha256 was {self._file.sha256_source}: "
-                    "its authors may have replaced it."
+                    "It is what the hub announces, and its sha256 is not the one "
+                    f"{self._file.sha256_source}: its authors may have replaced it."
                 )
             return "sha256"
         if self._remote.git_sha1:

@@ -113,7 +113,11 @@ def test_an_entry_says_what_the_loader_says_of_such_a_file(entry_id: str):
     assert (entry.system, entry.variant) == (design.family, design.variant)
     assert entry.abilities == design.abilities
     assert (entry.encoder_parameters, entry.predictor_parameters) == (encoder, counts.get("predictor", 0))
-    assert entry.frames == design.input.frames
+    if entry.layout in (
+        "official",
+        "hugging_face",
+    ):  # of the others it is the loader's to say how long a clip is
+        assert entry.frames == design.input.frames
     assert entry.size_px in (0, design.input.size)
     assert report.matched > 0
     assert not entry.refused

@@ -179,6 +179,8 @@ class Intake:
                 encoded=encoded,
                 decoded_crc32=codec.crc32_of(frame.rgb),
                 flags=CORRUPT if is_corrupt else 0,
+                action=frame.action,
+                state=frame.state,
             )
         )
 

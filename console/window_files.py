@@ -87,8 +87,9 @@ class Files(QObject):
         weights = " ".join(f"*{ending}" for ending in WEIGHTS)
         filters = ";;".join(
             (
-                self.tr("All that can be opened") + f" ({videos} *.h5 *.wmj {weights})",
+                self.tr("All that can be opened") + f" ({videos} *.npz *.h5 *.wmj {weights})",
                 self.tr("Videos") + f" ({videos})",
+                self.tr("Trajectories with actions or states") + " (*.npz)",
                 self.tr("Sessions") + " (*.h5 *.wmj)",
                 self.tr("Checkpoints") + f" ({weights})",
                 self.tr("All files") + " (*)",
@@ -153,4 +154,8 @@ def _path_of(url: QUrl) -> str:
 
 def _short(uri: str) -> str:
     """The last part of a path, for titles; addresses stay whole."""
-    return uri if "://" in uri or uri.startswith(("world:", "session:")) else Path(uri).name or uri
+    return (
+        uri
+        if "://" in uri or uri.startswith(("world:", "session:", "trajectory:"))
+        else Path(uri).name or uri
+    )

@@ -158,11 +158,10 @@ class ClipBuffer:
         return self.frame_step > 0 and frame.index != self._frames[-1].index + 1
 
     def _motion(self, chosen: list[int]) -> ClipMotion:
-        """Of the frames at these positions, oldest first; None where one of them is not known."""
+        """Of the frames at these positions, oldest first."""
         frames = list(self._frames)
         spans = [[frames[at].action for at in range(first, last)] for first, last in pairwise(chosen)]
-        blocks = [_joined(span) for span in spans]
-        return ClipMotion(_stacked(blocks), _stacked([frames[at].state for at in chosen]))
+        return motion_of(spans, [frames[at].state for at in chosen])
 
     def _forget(self) -> None:
         """Drop what no later clip can take.
@@ -179,6 +178,14 @@ class ClipBuffer:
 
 
 Known = NDArray[np.float32] | None
+
+
+def motion_of(spans: Sequence[Sequence[Known]], states: Sequence[Known]) -> ClipMotion:
+    """Of a clip: the actions of the source frames from each of its frames to the next, and the body at each.
+
+    None where one of them is not known, or one is longer than another.
+    """
+    return ClipMotion(_stacked([_joined(span) for span in spans]), _stacked(states))
 
 
 def _joined(span: Sequence[Known]) -> Known:

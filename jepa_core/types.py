@@ -63,11 +63,21 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class MotionSpec:
+    """What a source tells of a body beside its pictures; () where it tells nothing. A unit of "" is not known."""
+
+    action_names: tuple[str, ...] = ()  # one per number of Frame.action
+    action_units: tuple[str, ...] = ()
+    state_names: tuple[str, ...] = ()  # one per number of Frame.state
+    state_units: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SourceInfo:
     """What a source says of itself once it is open."""
 
     name: str  # the value of Frame.source
-    kind: str  # "video" | "images" | "world" | "session"
+    kind: str  # "video" | "images" | "trajectory" | "world" | "session"
     width: int
     height: int
     fps: float  # nominal, 0.0 unknown
@@ -75,6 +85,7 @@ class SourceInfo:
     is_live: bool  # a live source cannot be paused or sought
     is_seekable: bool
     detail: Mapping[str, JSON] = field(default_factory=dict)  # container, codec, seed, sha256 of the file, …
+    motion: MotionSpec | None = None  # of a source that tells actions or states
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,12 @@ def step_row(
     for name, wanted in spans.items():
         first, last = _span(roles, wanted, inspection.layout.tubelet, clip_rows)
         one[f"{name}_first"], one[f"{name}_last"] = first, last
+    if "slot_order" in (dtype.names or ()):
+        one["slot_region"], one["slot_order"] = np.nan, -1
+        if has_payload and inspection.regions is not None:
+            one["slot_region"] = inspection.regions
+        if has_payload and inspection.assignment:
+            one["slot_order"] = inspection.assignment
     if roles is not None:
         steps = inspection.layout.shape[0]
         one["token_error"][:steps] = inspection.error.reshape(inspection.layout.shape)
@@ -164,7 +170,18 @@ def inspection_of(
         end_ns=int(one["t_end_mono_ns"]),
         checkpoint=checkpoint,
         step=int(one["look"]),
+        **_slots_of(one),
     )
+
+
+def _slots_of(one: Any) -> dict[str, Any]:
+    """Where the slots of a look lie and how they were paired; nothing for streams and versions without them."""
+    try:
+        regions, order = np.asarray(one["slot_region"], np.float32), np.asarray(one["slot_order"])
+    except (KeyError, ValueError):
+        return {}
+    known = {} if np.isnan(regions).any() or not regions.size else {"regions": frozen(regions)}
+    return known | ({"assignment": tuple(int(slot) for slot in order)} if (order >= 0).all() else {})
 
 
 def _padded(values: Sequence[int], length: int) -> NDArray[np.uint64]:

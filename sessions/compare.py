@@ -10,12 +10,14 @@ import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jepa_core.clip import ClipMotion, motion_of
 from jepa_core.clock import CancelToken, SystemClock
 from jepa_core.errors import Damaged, RequestError
 from jepa_core.messages import EngineOptions
@@ -31,6 +33,7 @@ Progress = Callable[[float, str], None]
 REPRODUCED, DIFFERS = "reproduced", "differs"
 _LOADING = 0.2  # share of the work that is loading the checkpoint
 _CROPS_KEPT = 128
+_LAYOUTS = {"grid": "a grid of patches", "slots": "object slots", "global": "one latent per frame"}
 
 
 class NothingToRecompute(RequestError):
@@ -177,7 +180,8 @@ class _Run:
     def compare(self, step: int) -> None:
         recorded = self._session.inspection(step)
         if not (recorded.masks.context.size and recorded.masks.targets[0].size):
-            self._skipped["its tokens were not recorded"] += 1
+            is_seen = bool(recorded.masks.context.size)
+            self._skipped["nothing was predicted" if is_seen else "its tokens were not recorded"] += 1
             return
         self._check_kind(recorded)
         try:
@@ -188,16 +192,30 @@ class _Run:
         crops = np.stack([crop for crop, _ in prepared])
         again = self._engine(recorded.metric).look(
             crops, recorded.masks, frames=recorded.clip, seq=recorded.seq, t_ns=recorded.t_ns,
-            box=prepared[-1][1], step=recorded.step,
+            box=prepared[-1][1], step=recorded.step, motion=self._motion(recorded.clip),
         )  # fmt: skip
+        if again.note:
+            self._skipped[again.note] += 1
+            return
         self._note(step, recorded, again)
 
     def _check_kind(self, recorded: Inspection) -> None:
         """Raise RequestError where this checkpoint could never answer for that look: other tokens, or no predictor."""
         info = self._model.info
-        if "masked" not in info.abilities:
+        if info.cannot_see:
             raise RequestError(
-                f"{info.family} {info.variant} predicts nothing that is masked; this session holds such predictions.",
+                f"{info.family} {info.variant}: {info.cannot_see}",
+                "Name the checkpoint it was recorded with.",
+            )
+        if not info.abilities & {"masked", "actions", "slots"}:
+            raise RequestError(
+                f"{info.family} {info.variant} predicts nothing; this session holds predictions.",
+                "Name the checkpoint it was recorded with.",
+            )
+        if info.layout != recorded.layout.kind:
+            raise RequestError(
+                f"{info.family} {info.variant} has {_LAYOUTS[info.layout]}; this session was recorded with"
+                f" {_LAYOUTS.get(recorded.layout.kind, 'others')}.",
                 "Name the checkpoint it was recorded with.",
             )
         length = len(recorded.clip)
@@ -268,6 +286,15 @@ class _Run:
         if len(self._crops) > _CROPS_KEPT:
             self._crops.popitem(last=False)
         return self._crops[seq]
+
+    def _motion(self, clip: tuple[int, ...]) -> ClipMotion:
+        """What was recorded of the body over this clip, put together as the live path does."""
+        rows = [self._session.row_of_seq(seq) for seq in clip]
+        known = [row for row in rows if row is not None]
+        if self._model.info.action is None or len(known) != len(rows):
+            return ClipMotion(None, None)
+        spans = [[self._session.frame_action(row) for row in range(a, b)] for a, b in pairwise(known)]
+        return motion_of(spans, [self._session.frame_state(row) for row in known])
 
     def _engine(self, metric: str) -> Engine:
         if metric not in self._engines:

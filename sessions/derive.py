@@ -260,7 +260,8 @@ def _plan(stream: Mapping[str, Any]) -> StreamPlan:
     has_data = "data" in stream
     if has_data and "data_length" not in (dtype.names or ()):
         raise ValueError("a stream with data needs data_length")
-    if set(dtype.names or ()) & {"data", "data_offset", "chain_seq"}:
+    reserved = {"data_offset", "chain_seq"} | ({"data"} if has_data else set())
+    if set(dtype.names or ()) & reserved:
         raise ValueError("a reserved column name")
     return StreamPlan(number, name, str(stream["kind"]), int(stream["record_type"]), dtype, has_data, stream)
 

@@ -20,7 +20,7 @@ from jepa_core.types import JSON, CheckpointInfo, LoadReport, SourceInfo
 from sessions import canonical, machine
 from sessions.events import uuid7
 from sessions.schema import FORMAT, NOTICE, SCHEMA_VERSION
-from sessions.streams import CameraStream, ModelStream, stream_of_inspection
+from sessions.streams import CameraStream, ModelStream, NumericStream, stream_of_inspection
 
 __all__ = ["CameraStream", "ModelStream", "SessionHeader", "build_header", "stream_of_inspection"]
 
@@ -79,6 +79,7 @@ class SessionHeader:
         streams: list[JSON] = [self.camera.descriptor()]
         if self.model is not None:
             streams.append(self.model.descriptor(self.camera.name))
+        streams += [stream.descriptor(self.camera.name) for stream in NumericStream.of(self.camera.source)]
         created = datetime.datetime.fromtimestamp(self.start_wall_ns / 1e9, datetime.UTC)
         document = {
             "format": FORMAT,

@@ -20,7 +20,7 @@ from sessions.disk import Disk
 from sessions.header import SessionHeader
 from sessions.journal import JournalWriter
 from sessions.record_fields import record_document
-from sessions.schema import CAMERA_STREAM, MODEL_STREAM, RecordType
+from sessions.schema import ACTION_STREAM, CAMERA_STREAM, MODEL_STREAM, STATE_STREAM, RecordType
 
 if TYPE_CHECKING:
     from sessions.rows import FrameRow, StepRow
@@ -78,6 +78,7 @@ class Part:
         else:
             self._report(CAMERA_STREAM)
         self.journal.append(CAMERA_STREAM, RecordType.FRAME, self._frame_payload(row))
+        self._write_numbers(row)
         self._last_index = row.index
         self._row_of_seq[row.seq] = self.frames
         if len(self._row_of_seq) > ROWS_REMEMBERED:
@@ -134,6 +135,18 @@ class Part:
         one["source_pts_ns"], one["flags"] = row.pts_ns, row.flags
         one["data_length"], one["decoded_crc32"] = len(row.encoded), row.decoded_crc32
         return fixed.tobytes() + row.encoded
+
+    def _write_numbers(self, row: FrameRow) -> None:
+        """What the source tells of the body at this frame: a row in each stream of it, also where it tells nothing."""
+        for stream, values in ((ACTION_STREAM, row.action), (STATE_STREAM, row.state)):
+            if stream not in self._dtypes:
+                continue
+            fixed = np.zeros(1, self._dtypes[stream])
+            one = fixed[0]
+            is_known = values is not None and values.shape == one["data"].shape
+            one["t_mono_ns"], one["seq"], one["valid"] = row.t_ns, row.seq, is_known
+            one["data"] = values if is_known else np.nan
+            self.journal.append(stream, RecordType.SAMPLE, fixed.tobytes())
 
     def _note_jump(self, index: int) -> None:
         """Frames of the source between the last row and this one were never handed over."""

@@ -20,7 +20,9 @@ from sessions.derive import StreamPlan
 from sessions.scan import JournalScan, check_version
 from sessions.schema import FORMAT, RecordType
 
-WIDE = frozenset({"token_error", "token_role", "pooled_predicted", "pooled_target", "pooled_context"})
+WIDE = frozenset(
+    {"token_error", "token_role", "pooled_predicted", "pooled_target", "pooled_context", "slot_region"}
+)
 """Columns of a step that are read one step at a time."""
 
 MOST_ROWS = 50_000_000
@@ -46,6 +48,10 @@ class PartFile(Protocol):
     def frame_data(self, row: int) -> bytes: ...
     def step_column(self, name: str) -> NDArray[Any]: ...
     def step(self, row: int) -> Mapping[str, Any]: ...
+    def samples(self, name: str) -> NDArray[Any] | None:
+        """Every row of a numeric stream, (n,) of its columns; None where this part has no such stream."""
+        ...
+
     def documents(self, table: str) -> list[bytes]: ...
     def close(self) -> None: ...
 
@@ -104,6 +110,7 @@ class H5Part:
         plans = derive.stream_plans(header)
         self.camera = _first(plans, RecordType.FRAME)
         self.model = _first(plans, RecordType.STEP)
+        self._numeric = _numeric(plans)
         self.n_frames = self._count(self.camera, "seq")
         self.n_steps = self._count(self.model, "step")
         for row in range(min(20, self._file["/integrity/damage/cause"].shape[0])):
@@ -148,6 +155,19 @@ class H5Part:
             raise Damaged(
                 f"Step {row} cannot be read.", "The other steps are still shown.", repr(error)
             ) from error
+
+    def samples(self, name: str) -> NDArray[Any] | None:
+        plan = self._numeric.get(name)
+        if plan is None:
+            return None
+        self._count(plan, "seq")
+        columns = {
+            column: self._column(f"/streams/{plan.name}/{column}") for column in plan.dtype.names or ()
+        }
+        rows = np.zeros(min(len(column) for column in columns.values()), plan.dtype)
+        for column, values in columns.items():
+            rows[column] = values[: len(rows)]
+        return rows
 
     def documents(self, table: str) -> list[bytes]:
         try:
@@ -194,6 +214,8 @@ class JournalPart:
             plans = derive.stream_plans(scan.header)
             self.camera = _first(plans, RecordType.FRAME)
             self.model = _first(plans, RecordType.STEP)
+            self._numeric = _numeric(plans)
+            self._samples = {plan.number: (plan, bytearray()) for plan in self._numeric.values()}
             self._data: list[int] = []  # offset of each picture
             self._index(scan)
             self.problems.extend(f"{item.cause}: bytes from {item.byte_first}" for item in scan.damage[:20])
@@ -217,6 +239,10 @@ class JournalPart:
                 if self.model.fits(len(record.payload)):
                     self._steps.append((record.payload_offset, len(record.payload)))
                     self._narrow.append(_pack(np.frombuffer(record.payload, self.model.dtype, 1), narrow))
+            elif record.type == RecordType.SAMPLE and record.stream in self._samples:
+                plan, samples = self._samples[record.stream]
+                if plan.fits(len(record.payload)):
+                    samples += record.payload
             elif record.type in (RecordType.DOCUMENT, RecordType.GAP, RecordType.CHECKPOINT):
                 at = derive.Moment(record.seq, record.t_mono_ns, record.t_wall_ns)
                 rows = derive.rows_of(record.type, record.payload, at)
@@ -245,6 +271,10 @@ class JournalPart:
         assert self.model is not None
         one = np.frombuffer(self._read(*self._steps[row]), self.model.dtype, 1)[0]
         return {name: one[name] for name in self.model.dtype.names or ()}
+
+    def samples(self, name: str) -> NDArray[Any] | None:
+        plan = self._numeric.get(name)
+        return None if plan is None else np.frombuffer(bytes(self._samples[plan.number][1]), plan.dtype)
 
     def documents(self, table: str) -> list[bytes]:
         return [self._read(offset, length) for offset, length in self._documents.get(table, [])]
@@ -276,6 +306,20 @@ def _narrow_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def _first(plans: list[StreamPlan], record_type: RecordType) -> StreamPlan | None:
     return next((plan for plan in plans if plan.record_type == record_type), None)
+
+
+def _numeric(plans: list[StreamPlan]) -> dict[str, StreamPlan]:
+    """Streams of numbers per frame, by name."""
+    wanted = {"seq": 0, "data": 1, "valid": 0}  # dimensions of one row of each
+    return {
+        plan.name: plan
+        for plan in plans
+        if plan.record_type == RecordType.SAMPLE
+        and all(
+            name in (plan.dtype.names or ()) and len(plan.dtype[name].shape) == sides
+            for name, sides in wanted.items()
+        )
+    }
 
 
 def _not_hdf5(path: Path, error: BaseException) -> NotASession | Damaged:

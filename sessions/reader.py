@@ -20,7 +20,7 @@ from jepa_core.tracks import SignalTrack
 from jepa_core.types import CheckpointInfo, Event, Inspection, SourceInfo, frozen
 from sessions import canonical, codec, events
 from sessions.part_files import PartFile, open_part
-from sessions.rebuild import RecordedModel, source_info_of
+from sessions.rebuild import RecordedModel, Samples, source_info_of
 
 
 def open_session(path: str | Path) -> SessionReader:
@@ -68,6 +68,7 @@ class SessionReader:
         self._first_step = np.cumsum([0, *(part.n_steps for part in parts)])
         self._columns: dict[str, NDArray[Any]] = {}
         self._models = [RecordedModel(part) for part in parts]
+        self._samples: dict[tuple[int, str], Samples] = {}
 
     def __enter__(self) -> SessionReader:
         return self
@@ -206,6 +207,22 @@ class SessionReader:
                 "Its row and its times are shown.",
             )
         return codec.decode(encoded)
+
+    def frame_action(self, row: int) -> NDArray[np.float32] | None:
+        """(A,) what was done from this frame to the next; None where the source did not tell it."""
+        return self._numbers("action", row)
+
+    def frame_state(self, row: int) -> NDArray[np.float32] | None:
+        """(P,) how the body stood at this frame; None where the source did not tell it."""
+        return self._numbers("state", row)
+
+    def _numbers(self, stream: str, row: int) -> NDArray[np.float32] | None:
+        part, _ = self._locate(self._first_row, row)
+        seq = self.frame_seq[row]
+        with self._lock:
+            if (part, stream) not in self._samples:
+                self._samples[part, stream] = Samples.of(self._parts[part].samples(stream))
+            return self._samples[part, stream].at(int(seq))
 
     # --- looks ------------------------------------------------------------------------------------------------------
 

@@ -6,12 +6,13 @@ What the table does not say, or says wrongly, comes back as unknown; a reader ne
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jepa_core.types import ActionSpec, CheckpointInfo, InputSpec, Inspection, SourceInfo
+from jepa_core.types import ActionSpec, CheckpointInfo, InputSpec, Inspection, MotionSpec, SourceInfo, frozen
 from sessions import canonical, codec
 from sessions.part_files import PartFile
 
@@ -43,6 +44,30 @@ class RecordedModel:
         return column
 
 
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """One numeric stream of one part, found by frame number."""
+
+    seqs: NDArray[np.uint64]  # (n,) ascending
+    values: NDArray[np.float32]  # (n, width) in that order
+
+    @classmethod
+    def of(cls, rows: NDArray[Any] | None) -> Samples:
+        """From the stream's rows; those of which nothing was known are left out."""
+        if rows is None:
+            return cls(np.zeros(0, np.uint64), np.zeros((0, 0), np.float32))
+        known = rows[rows["valid"] == 1]
+        order = np.argsort(known["seq"], kind="stable")
+        return cls(known["seq"][order].astype(np.uint64), known["data"][order].astype(np.float32))
+
+    def at(self, seq: int) -> NDArray[np.float32] | None:
+        found = int(np.searchsorted(self.seqs, np.uint64(seq)))
+        if found >= len(self.seqs) or int(self.seqs[found]) != seq:
+            return None
+        values: NDArray[np.float32] = frozen(self.values[found].copy())
+        return values
+
+
 def source_info_of(part: PartFile, n_frames: int) -> SourceInfo:
     attributes = part.camera.descriptor.get("attributes", {}) if part.camera is not None else {}
     try:
@@ -51,6 +76,7 @@ def source_info_of(part: PartFile, n_frames: int) -> SourceInfo:
             name=str(source["name"]), kind=str(source["kind"]), width=int(attributes["width"]),
             height=int(attributes["height"]), fps=float(source["fps"]), frames=n_frames,
             is_live=bool(source["is_live"]), is_seekable=bool(source["is_seekable"]), detail=dict(source["detail"]),
+            motion=_motion(source.get("motion")),
         )  # fmt: skip
     except (canonical.NotCanonical, KeyError, TypeError, ValueError):
         width, height = attributes.get("width", 0), attributes.get("height", 0)
@@ -65,6 +91,13 @@ def source_info_of(part: PartFile, n_frames: int) -> SourceInfo:
             False,
             True,
         )
+
+
+def _motion(said: Any) -> MotionSpec | None:
+    if not isinstance(said, Mapping):
+        return None
+    names = ("action_names", "action_units", "state_names", "state_units")
+    return MotionSpec(*(tuple(str(text) for text in said.get(name, ())) for name in names))
 
 
 def _checkpoint(text: Any) -> CheckpointInfo | None:

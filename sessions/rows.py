@@ -10,6 +10,9 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from jepa_core.types import Inspection
 from sessions.streams import CameraStream, ModelStream
 
@@ -44,10 +47,12 @@ class FrameRow:
     encoded: bytes
     decoded_crc32: int
     flags: int = 0
+    action: NDArray[np.float32] | None = None  # as in Frame
+    state: NDArray[np.float32] | None = None
 
     @property
     def nbytes(self) -> int:
-        return len(self.encoded)
+        return len(self.encoded)  # its numbers weigh nothing beside it, and stay with the row
 
     def without_payload(self) -> FrameRow:
         return dataclasses.replace(self, encoded=b"")
@@ -62,7 +67,9 @@ class StepRow:
 
     @property
     def nbytes(self) -> int:
-        return 5 * self.inspection.error.size + self.inspection.pooled.nbytes if self.has_payload else 0
+        look = self.inspection
+        regions = look.regions.nbytes if look.regions is not None else 0
+        return 5 * look.error.size + look.pooled.nbytes + regions if self.has_payload else 0
 
     def without_payload(self) -> StepRow:
         return dataclasses.replace(self, has_payload=False)

@@ -42,7 +42,7 @@ class RecordType(enum.IntEnum):
 
 STREAMLESS = frozenset({RecordType.DOCUMENT, RecordType.CHECKPOINT, RecordType.GAP, RecordType.END})
 
-CAMERA_STREAM, MODEL_STREAM = 1, 2
+CAMERA_STREAM, MODEL_STREAM, ACTION_STREAM, STATE_STREAM = 1, 2, 3, 4
 """Stream numbers this writer gives out."""
 
 
@@ -160,6 +160,35 @@ STEP_COLUMNS: tuple[Column, ...] = (
     ),
     CHAIN_SEQ,
 )
+
+SLOT_COLUMNS: tuple[Column, ...] = (
+    Column(
+        "slot_region",
+        "float32",
+        "share of each patch of the newest frame that a slot explains, NaN not known",
+        shape=("grid_h", "region_h", "region_w"),
+        chunk=8,
+    ),
+    Column(
+        "slot_order",
+        "int32",
+        "which predicted slot was compared with each real one in the newest predicted frame, -1 none",
+        shape=("grid_h",),
+        chunk=512,
+    ),
+)
+"""Of a model stream whose layout is slots, after its other columns."""
+
+NUMERIC_COLUMNS: tuple[Column, ...] = (
+    time_column("t_mono_ns", "capture time of the frame it belongs to, monotonic clock"),
+    Column("seq", "uint64", "frame number of the frame it belongs to"),
+    Column(
+        "data", "float32", "numbers, in the order of the attribute names", shape=("n_numbers",), chunk=512
+    ),
+    Column("valid", "uint8", "was anything known of this frame", vocabulary=("no", "yes")),
+    CHAIN_SEQ,
+)
+"""What the body did or how it stood (session format, 4.6); a row per recorded frame."""
 
 MONITOR_COLUMNS: tuple[Column, ...] = (
     time_column("t_mono_ns", "moment of the decision, monotonic clock"),
@@ -289,6 +318,7 @@ NUMERIC_DTYPES = frozenset(
 
 STREAM_COLUMNS: dict[str, tuple[Column, ...]] = {
     "frames": FRAME_COLUMNS,
-    "model": STEP_COLUMNS,
+    "model": STEP_COLUMNS + SLOT_COLUMNS,
+    "numeric": NUMERIC_COLUMNS,
     "monitor": MONITOR_COLUMNS,
 }

@@ -16,9 +16,13 @@ from jepa_core.messages import EngineOptions
 from jepa_core.types import JSON, CheckpointInfo, InputSpec, Inspection, LoadReport, SourceInfo
 from sessions import canonical, machine
 from sessions.schema import (
+    ACTION_STREAM,
     CAMERA_STREAM,
     FRAME_COLUMNS,
     MODEL_STREAM,
+    NUMERIC_COLUMNS,
+    SLOT_COLUMNS,
+    STATE_STREAM,
     STEP_COLUMNS,
     RecordType,
     descriptor_columns,
@@ -88,6 +92,47 @@ class CameraStream:
 
 
 @dataclass(frozen=True, slots=True)
+class NumericStream:
+    """What a source tells of a body beside its pictures, a row per recorded frame."""
+
+    number: int
+    name: str  # "action" | "state"
+    quantity: str
+    names: tuple[str, ...]  # one per number of a row
+    units: tuple[str, ...]  # "" where not known
+
+    @classmethod
+    def of(cls, source: SourceInfo | None) -> tuple[NumericStream, ...]:
+        """Those of a source; none where it tells nothing."""
+        motion = source.motion if source is not None else None
+        if motion is None:
+            return ()
+        both = (
+            cls(ACTION_STREAM, "action", "what was done from this frame to the next", motion.action_names, motion.action_units),
+            cls(STATE_STREAM, "state", "how the body stood at this frame", motion.state_names, motion.state_units),
+        )  # fmt: skip
+        return tuple(stream for stream in both if stream.names)
+
+    def descriptor(self, camera: str) -> dict[str, JSON]:
+        attributes: dict[str, JSON] = {
+            "kind": "numeric",
+            "quantity": self.quantity,
+            "frame_of_reference": "as its source tells it",
+            "camera": camera,
+            "names": list(self.names),
+            "units": list(self.units),
+        }
+        return {
+            "number": self.number,
+            "name": self.name,
+            "kind": "numeric",
+            "record_type": int(RecordType.SAMPLE),
+            "columns": descriptor_columns(NUMERIC_COLUMNS, {"n_numbers": len(self.names)}),
+            "attributes": attributes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class ModelStream:
     """The looks of one checkpoint, as they are recorded: every array has this fixed shape for a whole file."""
 
@@ -103,6 +148,7 @@ class ModelStream:
     report: LoadReport | None = None
     options: EngineOptions | None = None
     tolerance: tuple[float, float] = (TOLERANCE_SAME, TOLERANCE_OTHER["float32"])
+    regions: tuple[int, int] = (0, 0)  # rows, columns of a slot's share of a frame; (0, 0) without slots
 
     @classmethod
     def of(
@@ -132,6 +178,7 @@ class ModelStream:
             report=report,
             options=options,
             tolerance=(TOLERANCE_SAME, TOLERANCE_OTHER.get(checkpoint.dtype, 1e-3)),
+            regions=(spec.size // spec.patch,) * 2 if checkpoint.layout == "slots" else (0, 0),
         )
 
     def holds(self, inspection: Inspection) -> bool:
@@ -147,6 +194,7 @@ class ModelStream:
             and inspection.metric == self.metric
             and inspection.checkpoint == self.checkpoint.id
             and set(inspection.signals) <= set(self.signal_names)
+            and (inspection.regions is None or inspection.regions.shape[1:] == self.regions)
         )
 
     def widened(self, inspection: Inspection) -> ModelStream:
@@ -169,6 +217,7 @@ class ModelStream:
             layout=inspection.layout.kind,
             metric=inspection.metric,
             signal_names=names,
+            regions=_regions_of(inspection) if inspection.regions is not None else self.regions,
         )
 
     def descriptor(self, camera: str) -> dict[str, JSON]:
@@ -177,7 +226,9 @@ class ModelStream:
         sizes = {
             "grid_t": steps, "grid_h": rows, "grid_w": columns, "embed_dim": self.embed_dim,
             "frames_per_clip": self.frames_per_clip, "n_signals": len(self.signal_names),
+            "region_h": self.regions[0], "region_w": self.regions[1],
         }  # fmt: skip
+        described = STEP_COLUMNS + (SLOT_COLUMNS if self.layout == "slots" else ())
         attributes: dict[str, JSON] = {
             "kind": "model",
             "layout": self.layout,
@@ -210,9 +261,13 @@ class ModelStream:
             "name": self.name,
             "kind": "model",
             "record_type": int(RecordType.STEP),
-            "columns": descriptor_columns(STEP_COLUMNS, sizes),
+            "columns": descriptor_columns(described, sizes),
             "attributes": attributes,
         }
+
+
+def _regions_of(inspection: Inspection) -> tuple[int, int]:
+    return inspection.regions.shape[1:] if inspection.regions is not None else (0, 0)
 
 
 def _per_step(checkpoint: CheckpointInfo) -> tuple[int, int]:
@@ -267,4 +322,5 @@ def stream_of_inspection(inspection: Inspection) -> ModelStream:
         layout=inspection.layout.kind,
         metric=inspection.metric,
         signal_names=tuple(sorted(inspection.signals)),
+        regions=_regions_of(inspection),
     )

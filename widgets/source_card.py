@@ -14,6 +14,7 @@ from widgets.words import duration, grouped
 _KINDS = {
     "video": "video file",
     "images": "folder of images",
+    "trajectory": "trajectory",
     "world": "embedded world, simulated",
     "session": "recorded session",
     "camera": "camera",
@@ -102,6 +103,13 @@ def source_facts(info: SourceInfo, kind: str) -> list[str]:
         facts.append(f"{grouped(info.frames)} frames")
         if info.fps > 0:
             facts.append(duration(info.frames / info.fps))
+    if info.motion is not None:
+        told = [
+            f"{len(names)} {what}"
+            for names, what in ((info.motion.action_names, "actions"), (info.motion.state_names, "states"))
+            if names
+        ]
+        facts.append(f"with {' and '.join(told)} per frame")
     facts += [str(info.detail[key]) for key in ("codec", "serial") if info.detail.get(key)]
     if "seed" in info.detail:
         facts.append(f"seed {info.detail['seed']}")

@@ -23,13 +23,15 @@ from widgets import a11y
 
 
 class OpenSourceDialog(QDialog):
-    """A path (video, folder of pictures, session) or the embedded world with its seed."""
+    """A path (video, folder of pictures, trajectory, session) or the embedded world with its seed."""
 
     def __init__(self, parent: QWidget | None = None, address: str = "") -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Open source"))
         self.setMinimumWidth(520)
-        self._is_path = QRadioButton(self.tr("A video, a folder of pictures or a session"))
+        self._is_path = QRadioButton(
+            self.tr("A video, a folder of pictures, a trajectory (.npz) or a session")
+        )
         self._is_world = QRadioButton(self.tr("The embedded world, simulated on this computer"))
         self._path = QLineEdit("" if address.startswith("world:") else address)
         self._path.setPlaceholderText(self.tr("/path/to/clip.mp4"))

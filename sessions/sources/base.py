@@ -30,8 +30,9 @@ class Grab:
     t_ns: int = -1  # capture time on the monotonic clock, -1: stamp it on arrival
     error_ns: int = -1  # stated bound on t_ns
     seq: int = -1  # recorded frame number of a session, -1: number it now
-    action: NDArray[np.float32] | None = None
-    state: NDArray[np.float32] | None = None
+    action: NDArray[np.float32] | None = None  # (A,) leaving this frame, as SourceInfo.motion names it
+    state: NDArray[np.float32] | None = None  # (P,) of the body at this frame
+    truth: NDArray[np.float32] | None = None  # what only tests and drills may know (the embedded world)
     inspections: tuple[Inspection, ...] = ()  # recorded looks that end at this frame (sessions only)
     encoded: bytes | None = None  # the recorded picture file this was decoded from (sessions only)
     is_gap: bool = (

@@ -22,12 +22,14 @@ from sessions.sources.parts.paths import readable_file, readable_folder
 SCHEMES: dict[str, str] = {
     "images": "sessions.sources.image_folder:ImageFolder",
     "session": "sessions.sources.session_file:SessionFile",
+    "trajectory": "sessions.sources.trajectory:Trajectory",
     "video": "sessions.sources.video_file:VideoFile",
     "world": "sessions.sources.world:World",
 }
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):")  # two letters at least: "C:\\clip.mp4" is a path
 _CHECKPOINTS = frozenset({".pt", ".pth", ".ckpt", ".safetensors", ".tar", ".bin", ".onnx"})
+_TRAJECTORIES = frozenset({".npz"})
 _SESSIONS = frozenset({".h5", ".hdf5", ".wmj"})
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -83,6 +85,8 @@ def _scheme_of(path: Path) -> str:
         is_hdf5 = opened.read(len(_HDF5)) == _HDF5
     if is_hdf5 or suffix in _SESSIONS:
         return "session"
+    if suffix in _TRAJECTORIES:
+        return "trajectory"
     if suffix in _CHECKPOINTS:
         raise _is_a_checkpoint(file)
     if suffix in _PICTURES:

@@ -1,7 +1,7 @@
 """The embedded world as a source: "world:cell", a table with a few sliding pieces and, now and then, something impossible.
 
 For demonstrations, drills and tests without any file or camera. Deterministic: seed, size and frame number decide every
-pixel, so it can be sought like a file. It knows its own ground truth (`Grab.state`, `events_until`), which the screen never
+pixel, so it can be sought like a file. It knows its own ground truth (`Grab.truth`, `events_until`), which the screen never
 shows and a model never gets. It does not pace itself.
 """
 
@@ -22,7 +22,7 @@ from sessions.sources.parts.scene import KINDS, SHORT_SIDE, Scene, SceneState, W
 from sessions.sources.parts.scene_paint import ScenePainter
 
 WORLDS = ("cell",)
-STATE_NAMES = ("event_code", "body", "x_px", "y_px", "width_px", "height_px", "seconds_since")
+TRUTH_NAMES = ("event_code", "body", "x_px", "y_px", "width_px", "height_px", "seconds_since")
 OPTIONS = ("seed", "barcode", "fps", "frames", "width", "height", "bodies", "band", "events", "event_every")
 MOST_SNAPSHOTS = 512  # of a run that never ends; then every second one is forgotten
 
@@ -98,7 +98,7 @@ class World:
             "bodies": len(self._state.bodies),
             "has_band": self._scene.layout.band is not None,
             "event_every_s": self._scene.event_every_s,
-            "state_names": list(STATE_NAMES),
+            "truth_names": list(TRUTH_NAMES),
             "event_codes": list(KINDS),
         }
         self.info = SourceInfo(
@@ -129,7 +129,7 @@ class World:
 
             barcode.paint(rgb, index)
         self._next = index + 1
-        return Grab(index=index, rgb=frozen(rgb), pts_ns=self.pts_ns_of(index), state=self._truth(state))
+        return Grab(index=index, rgb=frozen(rgb), pts_ns=self.pts_ns_of(index), truth=self._truth(state))
 
     def seek(self, index: int) -> None:
         if index < 0 or 0 <= self.frames <= index:
@@ -185,7 +185,7 @@ class World:
             self._snapshots = {i: s for i, s in self._snapshots.items() if i % self._spacing == 0}
 
     def _truth(self, state: SceneState) -> NDArray[np.float32]:
-        """(7,) float32, named by STATE_NAMES: the event this frame begins, where to look for it, time since the last one."""
+        """(7,) float32, named by TRUTH_NAMES: the event this frame begins, where to look for it, time since the last one."""
         event = state.last
         if event is None:
             return frozen(np.array([0, -1, 0, 0, 0, 0, -1], np.float32))

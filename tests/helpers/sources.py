@@ -157,6 +157,12 @@ class SessionStandIn:
         data: Any = np.frombuffer(self.frame_encoded(row) or b"", np.uint8)
         return frozen(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
 
+    def frame_action(self, row: int) -> None:
+        return None
+
+    def frame_state(self, row: int) -> None:
+        return None
+
     def steps_for_row(self, row: int) -> list[int]:
         return [step for step, (at, _) in enumerate(self._steps) if at == row]
 

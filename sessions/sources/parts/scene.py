@@ -19,7 +19,7 @@ SPEEDS = (18.0, 51.0)  # units/s: 1.2 to 3.4 px per frame at 15 frames/s, demo-w
 RADII = (4.2, 6.0)  # units, demo-world section 1
 RESTING = 0.12  # share of bodies that start at rest
 N_COLORS = 6
-KINDS = ("none", "vanish", "appear", "teleport", "color", "reversal")  # number = code in Grab.state
+KINDS = ("none", "vanish", "appear", "teleport", "color", "reversal")  # number = code in Grab.truth
 SCHEDULED = ("vanish", "teleport", "color", "reversal")  # "appear" ends a vanishing
 GONE_S = 2.0  # how long a vanished body stays away
 JITTER_S = 1.0  # an event comes up to this much before or after its turn

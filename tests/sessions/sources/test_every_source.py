@@ -16,6 +16,7 @@ from sessions.source_thread import SourceThread
 from sessions.sources.base import Grab, Source
 from sessions.sources.registry import SCHEMES, open_source
 from sessions.sources.session_file import SessionFile
+from tests.helpers import trajectories
 from tests.helpers.media import write_pictures, write_video
 from tests.helpers.sources import WAIT_S, ScriptedSource, SessionStandIn
 
@@ -32,6 +33,10 @@ def _world(folder: Path) -> Source:
     return open_source("world:cell?seed=3&frames=24&width=192&height=144&event_every=0.5")
 
 
+def _trajectory(folder: Path) -> Source:
+    return open_source(f"trajectory:{trajectories.write_arm(folder / 'arm.npz', FRAMES)}")
+
+
 def _session(folder: Path) -> Source:
     return SessionFile(folder / "recorded.h5", SessionStandIn(frames=24, gaps=frozenset({5})))
 
@@ -43,6 +48,7 @@ def _scripted(folder: Path) -> Source:
 MAKERS: dict[str, Callable[[Path], Source]] = {
     "images": _images,
     "session": _session,
+    "trajectory": _trajectory,
     "video": _video,
     "world": _world,
     "scripted": _scripted,

@@ -13,7 +13,7 @@ from jepa_core.errors import Cancelled
 from sessions.sources import world as world_module
 from sessions.sources.base import Grab
 from sessions.sources.parts.scene import KINDS, RIM, Scene
-from sessions.sources.world import STATE_NAMES, World
+from sessions.sources.world import TRUTH_NAMES, World
 
 SMALL = {"width": 192, "height": 144}
 
@@ -91,9 +91,9 @@ def test_the_truth_in_state_is_the_truth_of_the_events():
     assert {event.kind for event in events} >= {"vanish", "appear"}
     told = []
     for index in range(401):
-        state = at(source, index).state
+        state = at(source, index).truth
         assert state is not None
-        assert state.shape == (len(STATE_NAMES),)
+        assert state.shape == (len(TRUTH_NAMES),)
         if state[0]:
             told.append((index, KINDS[int(state[0])], int(state[1])))
     assert told == [(event.index, event.kind, event.body) for event in events]
@@ -124,7 +124,7 @@ def test_the_changed_pixels_are_in_the_box_that_the_truth_names():
     source = opened(seed=1, width=320, height=240)
     change = next(event for event in source.events_until(600) if event.kind == "color")
     before, after = at(source, change.index - 1).rgb.astype(int), at(source, change.index).rgb.astype(int)
-    x, y, width, height = at(source, change.index).state[2:6]
+    x, y, width, height = at(source, change.index).truth[2:6]
     inside = np.zeros(before.shape[:2], bool)
     inside[int(y) : math.ceil(y + height), int(x) : math.ceil(x + width)] = True
     difference = np.abs(after - before).mean(axis=-1)

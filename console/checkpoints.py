@@ -22,12 +22,13 @@ from console.notices import (
     Faulted,
     MaskChanged,
     Notice,
+    SteppedDown,
 )
 from console.recording import Recording
 from console.vitals import Vitals
 from jepa_core import messages
 from jepa_core.engine_process import EngineProcess, LocalEngine
-from jepa_core.errors import ConsoleError
+from jepa_core.errors import ConsoleError, GaveWay
 from jepa_core.messages import EngineOptions
 from jepa_core.types import JSON, CheckpointInfo, Inspection, LoadReport, MaskRule
 
@@ -145,6 +146,8 @@ class Checkpoints:
             case messages.EngineFault(error):
                 self._recording.fault(error.code, error.what, self._seq)
                 self._say(Faulted(error))
+            case messages.SteppedDown():
+                self._stepped_down(message)
             case messages.EngineDown(reason):
                 self._recording.fault("engine_restarted", f"The model's process ended: {reason}", self._seq)
                 self._say(EngineLost(reason))
@@ -167,6 +170,25 @@ class Checkpoints:
             )
             self._say(CheckpointLoaded(info, report))
         self._on_settled(not is_same)
+
+    def _stepped_down(self, step: messages.SteppedDown) -> None:
+        """One thing was given up: into the record, onto the screen. Another input or precision rolls the file."""
+        text = f"{step.what}: {step.before} → {step.after}"
+        error = GaveWay(
+            f"The device had no room for the model, so it takes on less. {text[0].upper()}{text[1:]}.",
+            "Load the checkpoint again to go back up; close what else uses the device first.",
+        )
+        self._recording.fault(
+            error.code, error.what, self._seq, step=step.what, before=step.before, after=step.after
+        )
+        was, self.info = self.info, step.info or self.info
+        self._say(SteppedDown(error, step.info))
+        if (
+            was is not None
+            and self.info is not None
+            and (was.id, was.input) != (self.info.id, self.info.input)
+        ):
+            self._on_settled(True)
 
     def _refused(self, error: ConsoleError) -> None:
         self.info = self.report = None

@@ -47,6 +47,7 @@ TITLES: dict[str, str] = {
     "unreadable_checkpoint": "Checkpoint refused: the file cannot be read",
     "device_error": "The model's device failed",
     "out_of_memory": "The model's device is out of memory",
+    "ladder": "The model takes on less",
     "device_lost": "The model's device is gone",
     "not_finite": "The model gave numbers that are not finite",
     "source_error": "The source failed",
@@ -80,6 +81,7 @@ TITLES: dict[str, str] = {
 # What goes on by itself or is only refused is amber; what stopped and needs a person is red.
 WARNINGS = frozenset(
     {
+        "ladder",
         "not_seekable",
         "request_error",
         "action_out_of_range",

@@ -28,6 +28,7 @@ from console.notices import (
     RecordingStopped,
     SourceEnded,
     SourceFailed,
+    SteppedDown,
 )
 from console.pipeline import Pipeline
 from console.progress import Progress
@@ -232,7 +233,9 @@ def _finish(pipeline: Pipeline, ear: Ear, progress: Progress, errors: list[Conso
         raise kind(
             last.what, f"The journal is kept; with room: main.py recover {stopped.journal}", last.detail
         )
-    return HeadlessResult(stopped.session, dict(stopped.summary), _in_one(errors))
+    given_up: list[JSON] = [notice.error.what for notice in ear.all(SteppedDown)]
+    summary = dict(stopped.summary) | ({"given_up": given_up} if given_up else {})
+    return HeadlessResult(stopped.session, summary, _in_one(errors))
 
 
 def _in_one(errors: list[ConsoleError]) -> ConsoleError | None:

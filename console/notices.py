@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jepa_core.errors import ConsoleError
+from jepa_core.errors import ConsoleError, GaveWay
 from jepa_core.types import JSON, CheckpointInfo, Event, LoadReport, MaskRule, SourceInfo
 
 
@@ -103,6 +103,14 @@ class EngineRestored:
 
 
 @dataclass(frozen=True, slots=True)
+class SteppedDown:
+    """The device had no room: one thing was given up, and stays given up until a person loads the checkpoint again."""
+
+    error: GaveWay  # what changed, in words
+    info: CheckpointInfo | None  # as it is now; None while it is still being loaded
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingStarted:
     session_id: str
     journal: Path
@@ -177,6 +185,7 @@ Notice = (
     | MaskChanged
     | EngineLost
     | EngineRestored
+    | SteppedDown
     | RecordingStarted
     | RecordingStopped
     | FoldProgress

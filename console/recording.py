@@ -254,10 +254,10 @@ class Recording:
 
     # --- what the console itself reports --------------------------------------------------------------------------------
 
-    def fault(self, code: str, what: str, seq: int) -> None:
+    def fault(self, code: str, what: str, seq: int, **detail: Any) -> None:
         """Into the record, when there is one."""
         if self._recorder is not None:
-            self._keep(events.fault(code, what, t_ns=self._clock.now_ns(), seq=seq))
+            self._keep(events.fault(code, what, t_ns=self._clock.now_ns(), seq=seq, **detail))
 
     def status_event(self, subtype: str, seq: int, **detail: Any) -> None:
         """Into the record, when there is one."""

@@ -7,6 +7,7 @@ import os
 import subprocess
 from argparse import Namespace
 from pathlib import Path
+from typing import cast
 
 from console import faults
 from console.config import Config
@@ -48,6 +49,8 @@ def tell_result(result: HeadlessResult, cancel: CancelToken, *, as_json: bool) -
     if not as_json:
         say(f"{result.session}")
         say(f"{facts['frames']} frames, {facts['steps']} looks, {facts['gaps']} gaps")
+        for given_up in cast("list[str]", facts.get("given_up", [])):
+            say(given_up)
     code = faults.EXIT_OK
     if result.error is not None:
         code = faults.refuse(result.error, as_json=as_json, facts=facts)

@@ -18,9 +18,10 @@ from console.notices import (
     MaskChanged,
     SourceClosed,
     SourceOpened,
+    SteppedDown,
 )
 from console.window_desk import Desk
-from jepa_core.errors import CheckpointError, ConsoleError, EngineStopped, NotAble
+from jepa_core.errors import CheckpointError, ConsoleError, EngineStopped, GaveWay, NotAble, OutOfMemory
 from jepa_core.messages import EngineOptions
 from jepa_core.types import Box, LoadReport, MaskRule
 from widgets.frame_view import FrameView
@@ -28,6 +29,7 @@ from widgets.layers_card import LayersCard
 from widgets.model_card import ModelCard
 from widgets.words import duration
 
+MEMORY_CODES = (OutOfMemory.code, GaveWay.code)
 CHECKPOINT_CODES = (CheckpointError.code, *(str(kind.code) for kind in CheckpointError.__subclasses__()))
 
 
@@ -59,6 +61,7 @@ class Models(QObject):
         bridge.on_notice(CheckpointUnloaded, "checkpoint", self._unloaded)
         bridge.on_notice(EngineLost, "checkpoint", self._engine_lost)
         bridge.on_notice(EngineRestored, "checkpoint", self._engine_back)
+        bridge.on_notice(SteppedDown, "checkpoint", self._stepped_down)
         bridge.on_notice(MaskChanged, "layers", self._mask_changed)
         bridge.on_notice(SourceOpened, "checkpoint", self._source_changed)
         bridge.on_notice(SourceClosed, "checkpoint", self._source_changed)
@@ -74,6 +77,8 @@ class Models(QObject):
         """Straight away: the decision was made, on the load sheet or by asking for the demo."""
         self._path = path
         self._report, self._error = None, None
+        for code in MEMORY_CODES:  # a person goes back up
+            self._desk.banner_clear(code)
         self._desk.pipeline.load_checkpoint(path, config, options)
 
     def cancel(self) -> None:
@@ -149,6 +154,13 @@ class Models(QObject):
     def _engine_back(self, notice: EngineRestored) -> None:
         self._desk.banner_clear(EngineStopped.code)
         self._desk.say(self.tr("Predictions are back after {0}.").format(duration(notice.seconds)), "ok")
+
+    def _stepped_down(self, notice: SteppedDown) -> None:
+        """Stays on the banner: what is on the screen is less than what was asked for."""
+        self._desk.fault(notice.error)
+        if notice.info is not None and self._report is not None:
+            self._desk.state.checkpoint = notice.info
+            self._card.show_checkpoint(notice.info, self._report)
 
     def _source_changed(self, _notice: object) -> None:
         """A session brings the checkpoint it was recorded with: its predictions need no other."""

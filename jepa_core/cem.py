@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from jepa_core.at_once import AtOnce, parts
 from jepa_core.families.base import JepaModel, Memory
 from jepa_core.families.vjepa2_ac import AcMemory
 from jepa_core.metrics import energy
@@ -87,28 +89,29 @@ def draw_noise(settings: CemSettings, seed: int) -> Iterator[Tensor]:
 
 
 def plan(
-    model: JepaModel, start: Memory, goal: Tensor, settings: CemSettings, noise: Iterator[Tensor]
+    model: JepaModel,
+    start: Memory,
+    goal: Tensor,
+    settings: CemSettings,
+    noise: Iterator[Tensor],
+    at_once: AtOnce | None = None,
 ) -> Iterator[CemIteration]:
     """Plan from `start` (of `settings.samples` candidates) towards `goal` (n, D) normed latents.
 
     noise   one (horizon, K, 4) of standard normal draws per iteration: `draw_noise`, or a recorded run's own
+    at_once how many samples are rolled out together; None = all, and fewer where there is no room
     yields  every iteration; the plan is `plan_of` the last one's mean
     """
-    device = start.latent.device
+    device, at_once = start.latent.device, at_once or AtOnce(settings.samples)
     mean, std = (part.to(device) for part in first_distribution(settings))
     for _ in range(settings.iterations):
         drawn = next(noise).to(device)
-        memory, applied = start, []
-        for h in range(settings.horizon):
-            action = _action(drawn[h] * std[h] + mean[h], h, settings)  # (K, 7)
-            memory = model.step(memory, action)
-            applied.append(action)
+        applied = [_action(drawn[h] * std[h] + mean[h], h, settings) for h in range(settings.horizon)]
         actions = torch.stack(applied, dim=1)  # (K, horizon, 7)
-        energies = energy(memory.latent, goal)
+        energies, last_pose = at_once.fit(partial(_roll_out, model, start, goal, actions))
         elites = energies.topk(settings.elites, largest=False).indices
         mean, std = _refit(actions[elites], mean, std, settings)
-        assert isinstance(memory, AcMemory)
-        yield CemIteration(actions, energies, memory.poses[:, -1], elites, mean, std)
+        yield CemIteration(actions, energies, last_pose, elites, mean, std)
 
 
 def plan_of(mean: Tensor) -> Tensor:
@@ -116,6 +119,20 @@ def plan_of(mean: Tensor) -> Tensor:
     gripper = mean[:, GRIPPER:]
     gripper = torch.where(gripper.abs() < GRIPPER_DEADBAND, torch.zeros_like(gripper), gripper)
     return torch.cat((mean[:, :GRIPPER], torch.zeros_like(mean[:, :3]), gripper), dim=1)
+
+
+def _roll_out(
+    model: JepaModel, start: Memory, goal: Tensor, actions: Tensor, at_once: int
+) -> tuple[Tensor, Tensor]:
+    """Energy (K,) and pose (K, 7) at the end of every sample's actions (K, horizon, 7)."""
+    energies, last_poses = [], []
+    for span, memory in parts(start, at_once):
+        for h in range(actions.shape[1]):
+            memory = model.step(memory, actions[span, h])
+        assert isinstance(memory, AcMemory)
+        energies.append(energy(memory.latent, goal))
+        last_poses.append(memory.poses[:, -1])
+    return torch.cat(energies), torch.cat(last_poses)
 
 
 def _action(sampled: Tensor, h: int, settings: CemSettings) -> Tensor:

@@ -94,6 +94,11 @@ class ClipBuffer:
             self.frame_step = frame_step
             self.reset()
 
+    def shorten(self, frames: int) -> None:
+        """Clips of at most these many frames from now on; the frames there are stay."""
+        self.most_frames = max(frames - frames % self.tubelet, self.tubelet)
+        self._forget()
+
     @property
     def rule(self) -> dict[str, JSON]:
         """The rule in words and numbers, for the header of a session."""

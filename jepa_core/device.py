@@ -19,6 +19,15 @@ from jepa_core.ladder import COARSER, Rung, limits_of, way_down
 from jepa_core.masks import rule_for
 from jepa_core.types import CheckpointInfo, LoadReport, MaskRule
 
+# How a CPU that has no memory left says so: torch's allocator, the system, oneDNN (which says no more than this).
+_NO_MEMORY = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "out of memory",
+    "could not create a primitive",
+    "could not create a memory",
+)
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -94,11 +103,7 @@ def device_errors(doing: str) -> Iterator[None]:
         ) from error
     except (RuntimeError, MemoryError) as error:
         text = str(error)
-        if (
-            isinstance(error, MemoryError)
-            or "can't allocate memory" in text
-            or "out of memory" in text.lower()
-        ):
+        if isinstance(error, MemoryError) or any(mark in text.lower() for mark in _NO_MEMORY):
             raise OutOfMemory(
                 f"This machine ran out of memory while {doing}.",
                 "Use a shorter clip (--clip-frames), a smaller checkpoint, or close other programs.",

@@ -10,7 +10,6 @@ else belongs to the thread that looks.
 
 from __future__ import annotations
 
-import random
 import threading
 from dataclasses import replace
 
@@ -19,14 +18,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jepa_core import footing
 from jepa_core.clip import Clip, ClipBuffer, ClipFrame, ClipMotion
 from jepa_core.clock import CancelToken, Clock
 from jepa_core.device import device_errors
+from jepa_core.engine_drills import EngineDrill
 from jepa_core.errors import DeviceLost, NotAble
 from jepa_core.families.base import JepaModel, Motion, Prediction
+from jepa_core.ladder import Rung, Step, step_down
 from jepa_core.latent_levels import latents_of, level_there, seen_latents
 from jepa_core.latent_views import NOTHING, LatentViewer, Shown
-from jepa_core.look_numbers import check_finite, host_error, spread
+from jepa_core.look_numbers import check_finite, host_error, on_host, pooled_means, slot_order, spread
 from jepa_core.masks import make_masks, restored, rule_for
 from jepa_core.messages import EngineOptions
 from jepa_core.preprocess import fit_frame, normalise
@@ -52,14 +54,13 @@ class Engine:
     def __init__(
         self, model: JepaModel, options: EngineOptions, clock: Clock, *, cancel: CancelToken | None = None
     ) -> None:
-        """`cancel` ends a drill's delay early; nothing else waits."""
-        self.info: CheckpointInfo = model.info
+        """`cancel` ends a drill's delay early; nothing else waits. Raises NotAble for a size the model cannot be shown."""
+        self.info: CheckpointInfo = footing.resized(model, options.size or model.info.input.size)
         self.options = options
         self._model: JepaModel | None = model
         self._clock = clock
-        self._cancel = cancel or CancelToken()
+        self._drill = EngineDrill(options, cancel or CancelToken())
         self._stride = options.stride or model.info.input.tubelet
-        self._delays = random.Random(0)  # of the drill; the same waits every time
         self._viewer = LatentViewer()
         self._lock = threading.Lock()  # guards what follows
         self._buffer = ClipBuffer(model.info.input, options.clip_frames)
@@ -81,10 +82,11 @@ class Engine:
 
     def ingest(self, frame: Frame) -> bool:
         """Preprocess one frame into the clip; is a look due now? Keeps no reference to the frame's pixels."""
-        crop, box = fit_frame(frame.rgb, self.info.input.size, self.info.input.fit)
+        size = self.info.input.size
+        crop, box = fit_frame(frame.rgb, size, self.info.input.fit)
         if np.may_share_memory(crop, frame.rgb):
             crop = crop.copy()  # the ring slot is written again as soon as we let go
-        barcode = _read_barcode(frame.rgb) if self.options.reads_barcode else None
+        barcode = self._drill.read_barcode(frame.rgb)
         entry = ClipFrame(
             frozen(crop),
             frame.seq,
@@ -96,6 +98,8 @@ class Engine:
             frame.state,
         )
         with self._lock:
+            if size != self.info.input.size:
+                return self._is_due  # stepped down meanwhile: this frame was fitted to the size before
             if frame.rgb.shape != self._shape:  # another picture size is another source
                 self._reset()
                 self._shape = frame.rgb.shape
@@ -158,6 +162,29 @@ class Engine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
+    def step_down(self) -> Step | None:
+        """A look found no room on the device: give up one thing (`ladder`), None where nothing is left.
+
+        Called by the thread that looks, once nobody holds the failed look any more. Another size begins its clip anew.
+        """
+        model = self._model
+        with self._lock:
+            now = Rung(self.info.input.size, self._buffer.most_frames, self.info.dtype)
+        step = step_down(now, footing.limits(self.info))
+        if step is None or model is None:
+            return None
+        with self._lock:
+            if step.what == "resolution":
+                self.info = footing.resized(model, step.rung.size)
+                self._buffer.reset()
+            elif step.what == "frames":
+                self._buffer.shorten(step.rung.frames)
+            else:
+                self.info = footing.made_coarser(model, step.rung.dtype)
+            self._n_looks, self._step = max(self._n_looks - 1, 0), max(self._step - 1, 0)  # it was not one
+        footing.free_memory()
+        return step
+
     # --- looks -----------------------------------------------------------------------------------------------------
 
     def look_newest(self) -> Inspection | None:
@@ -175,9 +202,8 @@ class Engine:
             self._n_looks += 1
             self._step += 1
         start_ns = self._clock.now_ns()
-        self._drill_delay()
+        self._drill.delay()
         layout = self._layout(len(clip.frames), box)
-        extra = {} if not self.options.reads_barcode else {"barcode": _number(clip.newest.barcode)}
         return self._look(
             clip.crops(),
             make_masks(rule, layout, look),
@@ -188,7 +214,7 @@ class Engine:
             t_ns=clip.newest.t_ns,
             start_ns=start_ns,
             step=step,
-            extra=extra,
+            extra=self._drill.signals(clip.newest.barcode),
         )
 
     def look(
@@ -209,6 +235,8 @@ class Engine:
         frames   seq of each; seq and t_ns of the newest; box: what the crop shows, in frame pixels
         motion   what was done between the frames, for families that predict from actions
         """
+        if self._model is not None and self.info.sizes:
+            self.info = footing.resized(self._model, crops.shape[1])  # a record may have been stepped down
         layout = self._layout(len(crops), box)
         masks = restored(masks, layout, self.info)
         start_ns = self._clock.now_ns()
@@ -234,10 +262,11 @@ class Engine:
         metric = self.metric
         device, dtype = torch.device(self.info.device), getattr(torch, self.info.dtype)
         with torch.inference_mode(), device_errors("looking"):
+            self._drill.check_room(layout.n_tokens * dtype.itemsize)
             clip = normalise(crops, self.info.input, device, dtype)  # (1, 3, T, S, S)
             prediction, masks, note = self._predict(clip, masks, motion, layout)
             shown, view = self._show(clip, prediction, masks, layout, seq)
-            pooled = _pooled(prediction)
+            pooled = pooled_means(prediction)
             l1_of_target = host_error(prediction, "l1")
             of_target = l1_of_target if metric == "l1" else host_error(prediction, metric)
         check_finite(of_target, l1_of_target, pooled, seq)
@@ -263,9 +292,9 @@ class Engine:
             view=view,
             basis=shown.basis,
             similarity=shown.similarity,
-            regions=_on_host(prediction.regions),
-            attention=_on_host(prediction.attention),
-            assignment=_order(prediction),
+            regions=on_host(prediction.regions),
+            attention=on_host(prediction.attention),
+            assignment=slot_order(prediction),
         )
 
     def _predict(
@@ -305,11 +334,6 @@ class Engine:
             raise DeviceLost("This checkpoint was unloaded.", "Load it again.")
         return TokenLayout(self.info.layout, self._model.grid(n_frames), self.info.input.tubelet, box)
 
-    def _drill_delay(self) -> None:
-        least, most = self.options.delay_ms
-        if most > 0:
-            self._cancel.wait(self._delays.uniform(least, most) / 1e3)
-
     def _reset(self) -> None:
         self._buffer.reset()
         self._n_ingested = 0
@@ -339,36 +363,6 @@ def _on_device(motion: ClipMotion, device: torch.device) -> Motion:
     return Motion(actions, states)
 
 
-def _on_host(values: Tensor | None) -> NDArray[np.float32] | None:
-    """The first of a batch, float32."""
-    return None if values is None else frozen(values[0].float().cpu().numpy())
-
-
-def _order(prediction: Prediction) -> tuple[int, ...]:
-    """Of the newest predicted frame."""
-    if prediction.assignment is None:
-        return ()
-    return tuple(int(slot) for slot in prediction.assignment[0, -1].tolist())
-
-
-def _pooled(prediction: Prediction) -> NDArray[np.float32]:
-    """(3, D) float32: mean over tokens of predicted, target and context latents; NaN where there are no tokens."""
-    parts = (prediction.predicted, prediction.target, prediction.context)
-    return (
-        torch.stack([part[0].float().mean(0) for part in parts]).cpu().numpy()
-    )  # the mean of nothing is NaN
-
-
 def _is_long_enough(clip: Clip, info: CheckpointInfo, rule: MaskRule) -> bool:
     """Predicting the future takes a time step to predict it from; so early in a source there is no look yet."""
     return rule.kind != "future" or len(clip.frames) // info.input.tubelet >= 2
-
-
-def _read_barcode(rgb: NDArray[np.uint8]) -> int | None:
-    from jepa_core import barcode  # only in a drill
-
-    return barcode.read(rgb)
-
-
-def _number(barcode: int | None) -> float:
-    return float("nan") if barcode is None else float(barcode)

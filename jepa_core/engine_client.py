@@ -12,10 +12,10 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 
 from jepa_core.clock import CancelToken
+from jepa_core.engine_offer import Offer, State
 from jepa_core.errors import ConsoleError
 from jepa_core.frame_ring import FrameRing
 from jepa_core.messages import (
@@ -42,6 +42,7 @@ from jepa_core.messages import (
     Said,
     SetMask,
     SetView,
+    SteppedDown,
     UnloadCheckpoint,
 )
 from jepa_core.types import Frame, LatentView, MaskRule, freeze_arrays
@@ -50,29 +51,6 @@ log = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 2  # frames on their way: one being preprocessed, one behind it
 _LOOK_AGAIN_S = 0.05  # a cancel does not notify
-
-
-class State(Enum):
-    EMPTY = "empty"  # no checkpoint wanted
-    LOADING = "loading"  # the first load of the wanted checkpoint
-    READY = "ready"
-    DOWN = "down"  # it was ready; the engine died and is on its way back
-    GONE = "gone"  # it died too often, or it was stopped
-
-
-@dataclass(slots=True, eq=False)
-class Offer:
-    """A frame on its way to the engine, and what holds its pixels."""
-
-    here: FrameHere
-    frame: Frame | None  # LocalEngine: the pixels themselves
-    ring: FrameRing | None  # EngineProcess: where the slot is to be released
-    is_done: bool = False
-
-    def let_go(self) -> None:
-        if self.ring is not None:
-            self.ring.release(self.here.slot)
-        self.frame = None
 
 
 class EngineClient(ABC):
@@ -268,6 +246,8 @@ class EngineClient(ABC):
         elif isinstance(message, Said):
             speaker = logging.getLogger(message.logger)
             speaker.log(message.level, "%s", message.text, extra={"detail": message.trace})
+        elif isinstance(message, SteppedDown):
+            self._stepped_down(message)
         elif isinstance(message, LoadProgress):
             with self._changed:
                 is_news = self._state is State.LOADING and self._loads_open == 1
@@ -299,6 +279,15 @@ class EngineClient(ABC):
             if self._examines_open:
                 return  # of a question that a newer one replaced
             self._examining = None
+        self._tell(message)
+
+    def _stepped_down(self, message: SteppedDown) -> None:
+        """What was given up stays given up after a restart too: only a person goes back up."""
+        with self._changed:
+            if self._wanted is None or self._loads_open > 1:
+                return  # of a checkpoint that a newer order replaced
+            options = replace(self._wanted.options, **message.kept)  # type: ignore[arg-type]
+            self._wanted = replace(self._wanted, options=options)
         self._tell(message)
 
     def _released(self, slot: int) -> None:

@@ -13,20 +13,23 @@ import importlib
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jepa_core.clock import CancelToken, Clock
-from jepa_core.errors import Cancelled, DeviceError, DeviceLost
+from jepa_core.errors import Cancelled, DeviceError, DeviceLost, OutOfMemory
 from jepa_core.examination import Examination, in_words, steps
 from jepa_core.families.base import JepaModel, Progress
 from jepa_core.jobs import Job, JobQueue
+from jepa_core.ladder import Rung, Step, precision_down
 from jepa_core.messages import (
     CancelExamine,
     CancelLoad,
     EngineFault,
+    EngineOptions,
     ExamineCheckpoint,
     FrameDone,
     FrameHere,
@@ -40,10 +43,11 @@ from jepa_core.messages import (
     ResetClip,
     SetMask,
     SetView,
+    SteppedDown,
     StopEngine,
     UnloadCheckpoint,
 )
-from jepa_core.types import Frame, frozen
+from jepa_core.types import Frame, Inspection, frozen
 
 if TYPE_CHECKING:
     from jepa_core.engine import Engine
@@ -238,7 +242,7 @@ class EngineHost:
             engine = self._engine
         try:
             if engine is not None and engine.is_due:
-                inspection = engine.look_newest()
+                inspection = self._look_where_it_fits(engine)
                 if inspection is not None:
                     self._reply(Looked(inspection))
                     self._last_fault = ""
@@ -246,6 +250,33 @@ class EngineHost:
             self._report(failure)
         for seq in answers:
             self._reply(FrameDone(seq))
+
+    def _look_where_it_fits(self, engine: Engine) -> Inspection | None:
+        """Look; where the device has no room, take one step down after another, each told, until it has."""
+        while True:
+            try:
+                return engine.look_newest()
+            except OutOfMemory as failure:
+                told = _without_frames(failure)
+            step = engine.step_down()
+            if step is None:
+                raise told
+            self._reply(SteppedDown(step.what, step.before, step.after, _kept(step), engine.info))
+
+    def _load_where_it_fits(self, loader: Loader, order: LoadCheckpoint, cancel: CancelToken) -> JepaModel:
+        """The same for a model whose weights do not fit: only a coarser precision makes them smaller."""
+        progress = steps(self._reply, LoadProgress)
+        while True:
+            try:
+                return loader(order, progress, cancel)
+            except OutOfMemory as failure:
+                told = _without_frames(failure)
+            gc.collect()
+            step = _coarser(order.options)
+            if step is None:
+                raise told
+            order = replace(order, options=replace(order.options, **_kept(step)))  # type: ignore[arg-type]
+            self._reply(SteppedDown(step.what, step.before, step.after, _kept(step)))
 
     def _load(self, order: LoadCheckpoint, cancel: CancelToken) -> None:
         """Every order is answered exactly once: Loaded, Refused or LoadCancelled."""
@@ -257,7 +288,7 @@ class EngineHost:
             from jepa_core.engine import Engine, use_threads
 
             use_threads(order.options)
-            model = loader(order, steps(self._reply, LoadProgress), cancel)
+            model = self._load_where_it_fits(loader, order, cancel)
             cancel.check()
             engine = Engine(model, order.options, self._clock, cancel=self._stopping)
         except Cancelled:
@@ -297,3 +328,27 @@ def _set(engine: Engine, setting: SetMask | SetView) -> None:
         engine.set_mask(setting.rule)
     else:
         engine.set_view(setting.view)
+
+
+def _without_frames(failure: OutOfMemory) -> OutOfMemory:
+    """The same sentence without the traceback, whose frames hold the tensors there was no room for."""
+    return OutOfMemory(failure.what, failure.hint, failure.detail)
+
+
+def _coarser(options: EngineOptions) -> Step | None:
+    """The step that makes the weights smaller, from the precision these options really mean."""
+    from jepa_core import device
+
+    _, dtype = device.pick(options.device, options.dtype)
+    return precision_down(Rung(0, 0, device.dtype_name(dtype)))
+
+
+def _kept(step: Step) -> dict[str, int | str]:
+    """The engine's options that a step changed."""
+    rung = step.rung
+    changed: dict[str, dict[str, int | str]] = {
+        "resolution": {"size": rung.size},
+        "frames": {"clip_frames": rung.frames},
+        "precision": {"dtype": rung.dtype},
+    }
+    return changed.get(step.what, {})

@@ -22,8 +22,9 @@ from multiprocessing.context import SpawnProcess
 
 from jepa_core.clock import Clock, SystemClock
 from jepa_core.engine_child import engine_main
-from jepa_core.engine_client import EngineClient, Offer, State
+from jepa_core.engine_client import EngineClient
 from jepa_core.engine_host import LOADER, EngineHost
+from jepa_core.engine_offer import Offer, State
 from jepa_core.errors import DeviceLost, OutOfMemory
 from jepa_core.jobs import Job
 from jepa_core.messages import (

@@ -87,6 +87,12 @@ class OutOfMemory(DeviceError):
     code = "out_of_memory"
 
 
+class GaveWay(DeviceError):
+    """The device had no room, so one thing was given up (`ladder`); the looks go on."""
+
+    code = "ladder"
+
+
 class DeviceLost(DeviceError):
     code = "device_lost"
 

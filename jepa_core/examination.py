@@ -113,7 +113,7 @@ def in_words(failure: Exception, path: str) -> ConsoleError:
     if isinstance(failure, ConsoleError):
         return failure
     detail = "".join(traceback.format_exception(failure))
-    if isinstance(failure, MemoryError):
+    if isinstance(failure, MemoryError) or "Insufficient memory" in str(failure):  # OpenCV's own word for it
         return OutOfMemory(
             "There is not enough memory.", "Close other programs or use fewer clip frames.", detail
         )

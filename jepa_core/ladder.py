@@ -11,7 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 ORDER = ("candidates", "resolution", "frames", "precision")
-SIDES = (1024, 768, 512, 384, 256, 192, 128)  # pixels: each has about half the tokens of the one before
+SIDES = (
+    1024,
+    768,
+    512,
+    384,
+    256,
+    192,
+    128,
+    96,
+    64,
+    48,
+    32,
+)  # pixels: each has about half the tokens of the one before
 LEAST_SHARE = 0.5  # of the side it was built for: below it a picture shows other things
 LEAST_CANDIDATES = 8  # rolled out at once; fewer save little beside the weights
 LEAST_STEPS = 2  # latent time steps: one to predict from, one to predict

@@ -6,12 +6,14 @@ Pure functions, called by the Engine on its look thread. What leaves here is num
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from jepa_core.errors import NotFinite
 from jepa_core.families.base import Prediction
 from jepa_core.metrics import token_error
-from jepa_core.types import MaskSet
+from jepa_core.types import MaskSet, frozen
 
 
 def spread(values: NDArray[np.float32], masks: MaskSet, n_tokens: int) -> NDArray[np.float32]:
@@ -34,6 +36,26 @@ def host_error(prediction: Prediction, metric: str) -> NDArray[np.float32]:
     """(sum of Nt,) float32."""
     error = token_error(prediction.predicted.float(), prediction.target.float(), metric)  # (1, Nt)
     return error[0].float().cpu().numpy()
+
+
+def on_host(values: Tensor | None) -> NDArray[np.float32] | None:
+    """The first of a batch, float32."""
+    return None if values is None else frozen(values[0].float().cpu().numpy())
+
+
+def slot_order(prediction: Prediction) -> tuple[int, ...]:
+    """Of the newest predicted frame."""
+    if prediction.assignment is None:
+        return ()
+    return tuple(int(slot) for slot in prediction.assignment[0, -1].tolist())
+
+
+def pooled_means(prediction: Prediction) -> NDArray[np.float32]:
+    """(3, D) float32: mean over tokens of predicted, target and context latents; NaN where there are no tokens."""
+    parts = (prediction.predicted, prediction.target, prediction.context)
+    return (
+        torch.stack([part[0].float().mean(0) for part in parts]).cpu().numpy()
+    )  # the mean of nothing is NaN
 
 
 def check_finite(

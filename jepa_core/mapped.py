@@ -7,6 +7,7 @@ disk. Owned by the readers of weight files.
 
 from __future__ import annotations
 
+import errno
 import math
 import mmap
 import sys
@@ -21,11 +22,19 @@ PIECE = 1 << 24  # bytes looked at at once where a whole stretch is checked
 
 
 class MappedFile:
-    """The bytes of one file. Raises OSError or ValueError where it cannot be mapped, an empty one among them."""
+    """The bytes of one file. Raises OSError or ValueError where it cannot be mapped, an empty one among them.
+
+    A machine that has no room for the mapping raises MemoryError: the file is not to blame.
+    """
 
     def __init__(self, file: Path) -> None:
         with file.open("rb") as stream:
-            self._bytes = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+            try:
+                self._bytes = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+            except OSError as error:
+                if error.errno == errno.ENOMEM:
+                    raise MemoryError(f"no room to map {file.name}") from error
+                raise
         self.size = len(self._bytes)
 
     def view(self, start: int, size: int) -> memoryview:

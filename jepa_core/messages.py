@@ -5,6 +5,7 @@ Small frozen objects; pixels never travel here, only the number of the ring slot
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,11 +24,13 @@ class EngineOptions:
     dtype: str = "auto"  # "auto" | "float32" | "bfloat16" | "float16"
     clip_frames: int = 16  # at most; the checkpoint's own number where that is smaller
     stride: int = 0  # source frames between looks, 0 = the tubelet
+    size: int = 0  # side of the input, pixels; 0 = the checkpoint's own
     metric: str = "auto"  # "auto": the checkpoint's own | "l1" | "l2" | "smooth_l1" | "cosine"
     mask: MaskRule = field(default_factory=MaskRule)
     view: LatentView = field(default_factory=LatentView)  # what is shown of the latents; changes no number
     threads: int = 0  # torch intra-op threads, 0 = torch's default
     delay_ms: tuple[int, int] = (0, 0)  # drill: wait this long at random (seeded) before every look
+    room: int = 0  # drill: tokens of a look, times bytes of a number, that fit the device; 0 = whatever fits
     reads_barcode: bool = False  # drill: decode the barcode of the newest frame into signals["barcode"]
     choices: Choices = field(default_factory=Choices)  # what the file leaves open and a person chose
 
@@ -205,6 +208,17 @@ class EngineFault:
     """The engine lives on; this look or this load did not."""
 
     error: ConsoleError
+
+
+@dataclass(frozen=True, slots=True)
+class SteppedDown:
+    """The device had no room, and one thing was given up (`ladder`). It stays given up until a person loads again."""
+
+    what: str  # "candidates" | "resolution" | "frames" | "precision"
+    before: str  # "384 px"
+    after: str
+    kept: Mapping[str, int | str]  # the EngineOptions that hold from now on
+    info: CheckpointInfo | None = None  # as it is now; None while it is still being loaded
 
 
 @dataclass(frozen=True, slots=True)

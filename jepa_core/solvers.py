@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from jepa_core.at_once import AtOnce, parts
 from jepa_core.families.base import Memory
 
 
@@ -90,6 +92,7 @@ def plan(
     refit: Refit,
     noise: Iterator[Tensor],
     first: Tensor,
+    at_once: AtOnce | None = None,
 ) -> Iterator[SolverIteration]:
     """Search from `start` towards `goal`; the mean of the last iteration is the plan, and all of it is executed.
 
@@ -97,11 +100,13 @@ def plan(
     refit   `cem` or `mppi`
     noise   one (K, horizon, A) of standard normal draws per iteration: `draw_noise`, or a recorded run's own
     first   (horizon, A) mean to begin with: zeros, or what an earlier plan left unexecuted
+    at_once how many candidates are rolled out together; None = all, and fewer where there is no room
     """
     mean, std = first, torch.full_like(first, settings.spread)
+    at_once = at_once or AtOnce(settings.samples)
     for _ in range(settings.iterations):
         actions = candidates(mean, std, next(noise))
-        energies = roll_out(model, start, goal, actions)
+        energies = at_once.fit(partial(roll_out, model, start, goal, actions))
         mean, std = refit(actions, energies, std, settings)
         yield SolverIteration(actions, energies, mean, std)
 
@@ -113,9 +118,11 @@ def candidates(mean: Tensor, std: Tensor, noise: Tensor) -> Tensor:
     return actions
 
 
-def roll_out(model: Plannable, start: Memory, goal: Tensor, actions: Tensor) -> Tensor:
-    """Energy of every candidate at the end of its actions (K, horizon, A) → (K,)"""
-    memory = start
-    for h in range(actions.shape[1]):
-        memory = model.step(memory, actions[:, h])
-    return model.energy(memory, goal)
+def roll_out(model: Plannable, start: Memory, goal: Tensor, actions: Tensor, at_once: int = 0) -> Tensor:
+    """Energy of every candidate at the end of its actions (K, horizon, A) → (K,); `at_once` together, 0 = all."""
+    energies = []
+    for span, memory in parts(start, at_once or len(actions)):
+        for h in range(actions.shape[1]):
+            memory = model.step(memory, actions[span, h])
+        energies.append(model.energy(memory, goal))
+    return torch.cat(energies)

@@ -183,6 +183,7 @@ class _Run:
             is_seen = bool(recorded.masks.context.size)
             self._skipped["nothing was predicted" if is_seen else "its tokens were not recorded"] += 1
             return
+        self._use_size_of(recorded)
         self._check_kind(recorded)
         try:
             prepared = [self._crop(seq) for seq in recorded.clip]
@@ -198,6 +199,17 @@ class _Run:
             self._skipped[again.note] += 1
             return
         self._note(step, recorded, again)
+
+    def _use_size_of(self, recorded: Inspection) -> None:
+        """The same checkpoint may have looked at smaller pictures for a while, where its device had no more room."""
+        from jepa_core import footing
+
+        info = self._model.info
+        _, rows, columns = recorded.layout.shape
+        side = columns * info.input.patch
+        if self._is_same_checkpoint and info.sizes and rows == columns and side != info.input.size:
+            footing.resized(self._model, side)
+            self._crops.clear()
 
     def _check_kind(self, recorded: Inspection) -> None:
         """Raise RequestError where this checkpoint could never answer for that look: other tokens, or no predictor."""
@@ -249,7 +261,11 @@ class _Run:
     def _note(self, step: int, recorded: Inspection, again: Inspection) -> None:
         difference = largest_difference(recorded.error, again.error)
         same, other = self._session.tolerance(step)
-        tolerance = same if self._is_same_device else other
+        dtype = recorded.checkpoint.partition(":")[
+            2
+        ]  # of this look: it may have been made coarser on the way
+        is_same = self._is_same_device and dtype in ("", self._model.info.dtype)
+        tolerance = same if is_same else other
         self._tolerance = max(self._tolerance, tolerance)
         self._n_compared += 1
         self._largest = max(self._largest, difference)

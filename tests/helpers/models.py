@@ -20,6 +20,7 @@ from torch import Tensor
 from jepa_core.clock import CancelToken
 from jepa_core.errors import KeysDiffer, NotAble
 from jepa_core.families.base import Memory, Motion, Prediction, Progress
+from jepa_core.ladder import sizes_below
 from jepa_core.messages import ExamineCheckpoint, LoadCheckpoint
 from jepa_core.types import ActionSpec, CheckpointInfo, InputSpec, LoadReport, MaskSet
 
@@ -45,8 +46,9 @@ class ScriptedModel:
         tubelet: int = 2,
         action: int = 0,
         has_predictor: bool = True,
+        resizes: bool = False,
     ) -> None:
-        """`action`: numbers of an action block; it then tells in `motions` what it was given. `before` is called first in every prediction: a test blocks there to make the model as slow as it likes."""
+        """`resizes`: it can be shown other sizes. `action`: numbers of an action block; it then tells in `motions` what it was given. `before` is called first in every prediction: a test blocks there to make the model as slow as it likes."""
         self.looks = 0
         self.motions: list[Motion | None] = []
         self._has_predictor = has_predictor
@@ -64,6 +66,7 @@ class ScriptedModel:
             action=_action_spec(action),
             abilities=frozenset({"masked", "temporal"} if has_predictor else {"temporal"}),
             embed_dim=D,
+            sizes=sizes_below(size, 16) if resizes else (),
         )
         self.report = LoadReport("scripted:", "Scripted", "known answers", matched=1)
 

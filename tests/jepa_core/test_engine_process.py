@@ -18,7 +18,8 @@ import pytest
 
 from jepa_core import barcode
 from jepa_core.clock import CancelToken
-from jepa_core.engine_client import MAX_IN_FLIGHT, EngineClient, State
+from jepa_core.engine_client import MAX_IN_FLIGHT, EngineClient
+from jepa_core.engine_offer import State
 from jepa_core.engine_process import DEATHS_MOST, EngineProcess, LocalEngine
 from jepa_core.errors import KeysDiffer, NotFinite, OutOfMemory
 from jepa_core.frame_ring import FrameRing

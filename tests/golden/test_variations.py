@@ -5,11 +5,12 @@ Every folder goes through the same runner as the recorded cases, so runner, load
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.golden.plain import ebjepa, jepawm
+from tests.golden.plain import ebjepa, jepawm, masked
 from tests.golden.runner import Outcome, run_case, table
 
 
@@ -59,3 +60,141 @@ EB_JEPA = {
 @pytest.mark.parametrize("name", EB_JEPA)
 def test_eb_jepa_agrees_with_a_plain_reading(name, tmp_path, outcomes):
     check(ebjepa.write(tmp_path / f"ebjepa-{name}", EB_JEPA[name]), outcomes, f"ebjepa-{name}")
+
+
+I_JEPA = {
+    "two-contexts": masked.Size(contexts=2, masks=3, seed=1),
+    "one-block-batch-3": masked.Size(contexts=1, masks=1, batch=3, seed=2),
+    "ratio-48-11": masked.Size(width=40, heads=5, hidden=174, ratio=48 / 11, p_width=20, seed=3),
+    "one-head-deep": masked.Size(width=24, heads=1, hidden=96, depth=4, p_width=16, p_depth=3, seed=4),
+    "patch-14-stored": masked.Size(patch=14, side=70, noise=0.3, contexts=3, seed=5),
+    "remainder": masked.Size(patch=8, side=44, seed=6),
+    "wide-predictor": masked.Size(width=32, heads=8, hidden=128, p_width=64, seed=7),
+    "no-target": masked.Size(parts=("encoder", "predictor"), seed=8),
+    "no-context": masked.Size(parts=("target_encoder", "predictor"), seed=9),
+}
+
+
+@pytest.mark.parametrize("name", I_JEPA)
+def test_i_jepa_agrees_with_a_plain_reading(name, tmp_path, outcomes):
+    size = replace(I_JEPA[name], system="ijepa", tubelet=0, p_heads=I_JEPA[name].heads)
+    if size.p_width % size.heads:
+        size = replace(size, p_width=4 * size.heads * (size.p_width // (4 * size.heads) or 1))
+    check(masked.write(tmp_path / f"ijepa-{name}", size), outcomes, f"ijepa-{name}")
+
+
+V_JEPA = {
+    "plain-shares": masked.Size(uniform=False, width=48, heads=4, p_width=32, p_heads=4, seed=1),
+    "uniform-cut": masked.Size(uniform=True, width=40, heads=4, hidden=160, p_width=28, p_heads=4, seed=2),
+    "loss-2": masked.Size(loss_exp=2.0, seed=3),
+    "loss-1.5-three-masks": masked.Size(loss_exp=1.5, masks=3, mask_tokens=3, seed=4),
+    "one-mask": masked.Size(masks=1, mask_tokens=1, batch=1, seed=5),
+    "tubelet-4": masked.Size(tubelet=4, frames=12, side=24, seed=6),
+    "tubelet-1": masked.Size(tubelet=1, frames=3, side=24, seed=7),
+    "patch-16": masked.Size(patch=16, side=64, frames=4, seed=8),
+    "other-sizes": masked.Size(
+        others=(
+            ("odd", (7, 32, 32)),
+            ("remainder", (8, 35, 44)),
+            ("tall", (4, 56, 24)),
+            ("longer", (18, 32, 32)),
+            ("nine", (9, 32, 32)),
+            ("small", (2, 16, 16)),
+        ),
+        seed=9,
+    ),
+    "stored": masked.Size(noise=0.4, others=(("big", (10, 48, 48)),), seed=10),
+    "other-sizes-plain-shares": masked.Size(uniform=False, p_width=48, others=(("big", (6, 40, 56)),), seed=11),
+    "no-target": masked.Size(parts=("encoder", "predictor"), seed=12),
+    "pictures": masked.Size(tubelet=0, frames=1, side=40, others=(("big", (56, 56)),), seed=13),
+}
+
+
+@pytest.mark.parametrize("name", V_JEPA)
+def test_v_jepa_agrees_with_a_plain_reading(name, tmp_path, outcomes):
+    size = replace(V_JEPA[name], system="vjepa", p_heads=V_JEPA[name].heads)
+    check(masked.write(tmp_path / f"vjepa-{name}", size), outcomes, f"vjepa-{name}")
+
+
+SURPRISE = {
+    "stride-4": (masked.Size(seed=1), {"length": 20, "contexts": (2, 6), "stride": 4}),
+    "one-window": (masked.Size(seed=2, side=24), {"length": 8, "contexts": (4,), "videos": 3}),
+    "odd-stride": (masked.Size(seed=3, frames=6, side=24), {"length": 11, "contexts": (2, 4), "stride": 1}),
+}
+
+
+@pytest.mark.parametrize("name", SURPRISE)
+def test_surprise_agrees_with_a_plain_reading(name, tmp_path, outcomes):
+    size, procedure = SURPRISE[name]
+    folder = tmp_path / f"vjepa-surprise-{name}"
+    size = replace(size, system="vjepa", p_heads=size.heads)
+    check(masked.write_surprise(folder, size, **procedure), outcomes, folder.name)
+
+
+V_JEPA_2 = {
+    "head-20": masked.Size(width=60, heads=3, hidden=240, p_width=40, p_heads=2, seed=1),
+    "head-13-odd": masked.Size(width=26, heads=2, hidden=104, p_width=39, p_heads=3, seed=2),
+    "head-104": masked.Size(width=104, heads=1, hidden=416, p_width=36, p_heads=1, seed=3),
+    "head-4-no-turn": masked.Size(width=24, heads=6, hidden=96, p_width=20, p_heads=4, seed=4),
+    "heads-of-the-encoder": masked.Size(no_config_heads=True, p_heads=3, seed=5),
+    "swiglu-wide": masked.Size(gated=True, wide=True, hidden=128, seed=6),
+    "swiglu-both": masked.Size(gated=True, wide=True, hidden=128, p_gated=True, p_hidden=96, seed=7),
+    "swiglu-both-narrow": masked.Size(gated=True, hidden=192, p_gated=True, p_hidden=144, seed=8),
+    "swiglu-predictor-alone": masked.Size(p_gated=True, wide=True, p_hidden=96, seed=9),
+    "ten-tokens": masked.Size(mask_tokens=10, seed=10),
+    "one-token": masked.Size(mask_tokens=1, masks=1, seed=11),
+    "three-groups": masked.Size(groups=(8, 4, 2), mask_tokens=6, seed=12),
+    "short-group-first": masked.Size(groups=(4, 8), mask_tokens=4, seed=13),
+    "table": masked.Size(rope=False, uniform=False, p_width=48, seed=14),
+    "table-uniform": masked.Size(rope=False, width=40, heads=4, hidden=160, p_width=28, p_heads=4, seed=15),
+    "table-groups": masked.Size(rope=False, groups=(8, 4), mask_tokens=4, seed=16),
+    "table-stored-other-sizes": masked.Size(
+        rope=False,
+        noise=0.3,
+        others=(
+            ("short", (4, 32, 32)),
+            ("long", (12, 32, 32)),
+            ("wide", (8, 24, 48)),
+            ("short_wide", (4, 40, 24)),
+            ("odd", (5, 32, 32)),
+        ),
+        seed=17,
+    ),
+    "rotary-other-sizes": masked.Size(
+        stray=True,
+        others=(("long", (14, 32, 32)), ("wide", (4, 24, 56)), ("remainder", (7, 37, 43)), ("two", (2, 8, 8))),
+        seed=18,
+    ),
+    "pictures": masked.Size(tubelet=0, frames=1, side=48, others=(("tall", (56, 24)),), seed=19),
+    "pictures-table": masked.Size(tubelet=0, frames=1, rope=False, side=40, others=(("big", (64, 64)),), seed=20),
+    "pictures-swiglu": masked.Size(tubelet=0, frames=1, gated=True, wide=True, hidden=128, seed=21),
+    "loss-2": masked.Size(loss_exp=2.0, seed=22),
+    "tubelet-4": masked.Size(tubelet=4, frames=16, side=24, seed=23),
+    "patch-16-deep": masked.Size(patch=16, side=64, frames=4, depth=5, p_depth=4, seed=24),
+    "no-target": masked.Size(parts=("encoder", "predictor"), seed=25),
+    "no-context": masked.Size(parts=("target_encoder", "predictor"), seed=26),
+    "ratio-48-11": masked.Size(hidden=209, ratio=48 / 11, seed=27),
+    "batch-1": masked.Size(batch=1, seed=28),
+}
+
+
+@pytest.mark.parametrize("name", V_JEPA_2)
+def test_v_jepa_2_agrees_with_a_plain_reading(name, tmp_path, outcomes):
+    check(masked.write(tmp_path / f"vjepa2-{name}", V_JEPA_2[name]), outcomes, f"vjepa2-{name}")
+
+
+ANTICIPATION = {
+    "three-steps": (masked.Size(encoder_frames=4, frames=16, seed=1), {"fps": 8, "times": (1.0, 0.3), "steps": (1, 3)}),
+    "whole-clip": (masked.Size(frames=8, seed=2), {"fps": 4, "times": (0.25, 0.75, 1.0), "steps": (2,)}),
+    "swiglu": (
+        masked.Size(encoder_frames=4, frames=8, gated=True, wide=True, hidden=128, seed=3),
+        {"fps": 2, "times": (1.0,), "steps": (1, 2)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ANTICIPATION)
+def test_anticipation_agrees_with_a_plain_reading(name, tmp_path, outcomes):
+    size, recipe = ANTICIPATION[name]
+    folder = tmp_path / f"vjepa2-anticipate-{name}"
+    check(masked.write_anticipation(folder, size, **recipe), outcomes, folder.name)

@@ -7,7 +7,6 @@ report alone also in `main.py checkpoint`). Never executes anything that a file 
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,16 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from jepa_core import device as devices
-from jepa_core import registry, sidecar
+from jepa_core import registry, sidecar, weight_folder
 from jepa_core.clock import CancelToken
 from jepa_core.design import Choices, Design, Stored
 from jepa_core.errors import CheckpointError, ConfigDiffers, UnreadableCheckpoint, WeightsNotFinite
 from jepa_core.families.base import JepaModel, Progress
 from jepa_core.matching import design_of, known
 from jepa_core.types import CheckpointInfo, LoadReport
-from jepa_core.weight_files import open_weights, weights_path
+from jepa_core.weight_files import open_weights
 
-HASH_CHUNK = 1 << 22  # bytes between two looks at the cancel token
 HASH_SHARE = 0.4  # of the progress bar; reading from disk is the slow part, done twice
 
 
@@ -95,19 +93,6 @@ def examine(
     return examined.info, examined.report
 
 
-def hash_file(path: Path, progress: Progress | None = None, cancel: CancelToken | None = None) -> str:
-    """sha256 of a file, hex, read in pieces."""
-    digest, size, done = hashlib.sha256(), max(path.stat().st_size, 1), 0
-    piece = memoryview(bytearray(HASH_CHUNK))  # read into again and again: the file never stands in memory
-    with path.open("rb", buffering=0) as stream:
-        while count := stream.readinto(piece):
-            _check(cancel)
-            digest.update(piece[:count])
-            done += count
-            _say(progress, HASH_SHARE * done / size, "checking the file's fingerprint")
-    return digest.hexdigest()
-
-
 # --- from file to design -----------------------------------------------------------------------------------------
 
 
@@ -133,18 +118,21 @@ def _examine(
 ) -> _Examined:
     report = LoadReport(path=str(path), family="", variant="", matched=0)
     try:
-        weights = weights_path(path)
-        before = weights.stat()
+        weights = weight_folder.files_of(path)
+        before = weight_folder.seen(weights)
         settings = sidecar.find_config(path, Path(config) if config else None)
-        card = sidecar.read_card(weights)
+        card = sidecar.read_card(weights[0])
         file = replace(open_weights(path, settings), card=card)
-        report = replace(report, file_bytes=before.st_size, sha256=hash_file(weights, progress, cancel))
-        after = weights.stat()
-        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        sha256 = weight_folder.fingerprint(weights, progress, cancel, HASH_SHARE)
+        report = replace(report, file_bytes=sum(size for size, _ in before), sha256=sha256)
+        if weight_folder.seen(weights) != before:
             raise UnreadableCheckpoint(
                 f"{path.name} changed while it was read.", "Wait until it is complete."
             )
         family, design, report = design_of(file, choices or Choices(), report)
+        if len(weights) > 1:
+            said = {"sha256": f"of its {len(weights)} files of weights, one after another"}
+            report = replace(report, assumed={**report.assumed, **said})
     except OSError as error:
         raise UnreadableCheckpoint(
             f"{path.name} cannot be read.", "Check the disk.", str(error), report

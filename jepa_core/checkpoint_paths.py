@@ -31,7 +31,12 @@ OTHER_MODELS = {  # endings of files that hold a model of some other kind → wh
 }
 CONFIGS = (".yaml", ".yml")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-_HUB = ("model.safetensors", "model.safetensors.index.json")
+_HUB = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
 _WEIGHTS_OF_FOLDER = ("weights.pt", "model.pt", "latest.pt")  # tried in this order
 
 

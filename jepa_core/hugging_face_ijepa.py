@@ -14,7 +14,7 @@ from jepa_core.hugging_face import alike, joined
 from jepa_core.votes import count_blocks
 
 INSIDE = "ijepa."  # prefix where a classifier surrounds the model
-HEADS = ("pooler.", "classifier.")  # unused here
+HEADS = ("pooler.", "classifier.", "embeddings.mask_token")  # unused here: the token is not JEPA's (9.2)
 _FIXED = {  # official name → Hugging Face name; the same in both spellings
     "pos_embed": "embeddings.position_embeddings",
     "patch_embed.proj.weight": "embeddings.patch_embeddings.projection.weight",

@@ -156,5 +156,5 @@ class MaskedModel:
         if clip.ndim == 4:
             raise NotAble("A picture was given to a clip model.", "Repeat the picture in time.")
         if clip.shape[2] < tubelet:
-            clip = clip.repeat_interleave(tubelet, dim=2)
+            clip = clip.repeat(1, 1, tubelet, 1, 1)
         return clip

@@ -84,6 +84,7 @@ def empty_modules(
         is_gated=shapes.is_gated,
         has_rope=reading.has_rope,
         table_tokens=0 if reading.has_rope else count(reading.native),
+        eps=reading.eps,
     )
     modules: dict[str, nn.Module] = {}
     with torch.device("meta"):
@@ -101,6 +102,7 @@ def empty_modules(
                 is_gated=shapes_p.is_gated,
                 has_rope=reading.has_rope,
                 table_tokens=0 if reading.has_rope else count(reading.predictor_native),
+                eps=reading.eps,
                 has_single_mask_token=has_single_mask_token,
             )
             modules["predictor"] = Predictor(spec, predictor_tables)

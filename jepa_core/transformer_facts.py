@@ -15,6 +15,7 @@ from typing import Any
 from jepa_core.asking import Sources, another_depth
 from jepa_core.design import Choices, WeightFile
 from jepa_core.errors import CheckpointError, ConfigDiffers
+from jepa_core.nn.attention import NORM_EPS
 from jepa_core.nn.positions import Grid
 from jepa_core.shapes import EncoderShapes, PredictorShapes, depth_of
 from jepa_core.votes import MOST_BLOCKS
@@ -92,6 +93,7 @@ class Reading:
     mask_tokens: int
     has_rope: bool
     uniform_power: bool
+    eps: float = NORM_EPS  # of the networks' layer norms
     assumed: Mapping[str, str] = field(default_factory=dict)
     refusal: CheckpointError | None = None  # as Design.refusal
 
@@ -283,6 +285,25 @@ class TransformerFacts(Sources):
         if self.choices.predictor_heads is not None:
             found = (self.choices.predictor_heads, "chosen explicitly")
         return self.dividing(found, self.shapes_p.width, "predictor heads")
+
+    def layer_norm_eps(self) -> float:
+        """As a Hugging Face config states it, else as published; no tensor has it. Written down where it is another."""
+        found = self.find(("layer_norm_eps",))
+        if found is None or found[0] == NORM_EPS:
+            return NORM_EPS
+        eps = self.positive(found[0], "layer norm eps", found[1])
+        self.assumed["layer norm eps"] = f"{eps:g} ({found[1]}); {NORM_EPS:g} in every official file"
+        return eps
+
+    def check_activation(self) -> None:
+        """Raise ConfigDiffers for a Hugging Face config with another activation than these blocks have."""
+        activation = self.config.get("hidden_act")
+        if activation not in (None, "gelu"):
+            raise ConfigDiffers(
+                f"{self.file.name}: {self.config.says('hidden_act')} is {str(activation)[:40]!r}; these blocks have exact"
+                " GELU.",
+                "This is another model. Choose the right config with --config.",
+            )
 
     def check_mlp(self, depth: int) -> None:
         """The configured ratio or hidden width against the tensors; int(), not round() (trap 15)."""

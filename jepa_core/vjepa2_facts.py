@@ -82,6 +82,7 @@ def read(
             )
     heads = facts.heads(depth)
     facts.check_mlp(depth)
+    facts.check_activation()
     return Reading(
         size=size,
         frames=encoder_frames,
@@ -95,6 +96,7 @@ def read(
         mask_tokens=_mask_tokens(facts),
         has_rope=has_rope,
         uniform_power=bool(file.config.get("model", "uniform_power")),
+        eps=facts.layer_norm_eps(),
         assumed=facts.assumed,
         refusal=facts.refusal,
     )

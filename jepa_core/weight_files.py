@@ -21,6 +21,7 @@ from jepa_core import (
     lewm_file,
     pickled_objects,
     safetensors_file,
+    weight_folder,
 )
 from jepa_core.design import Config, Stored, WeightFile
 from jepa_core.errors import UnreadableCheckpoint, UnsafeFile
@@ -33,48 +34,44 @@ MAX_AXES = 5  # of a tensor; a clip's patch embedding has most
 PREFIXES = ("module.", "backbone.", "_orig_mod.")  # data-parallel, multi-mask and compile wrappers
 
 
-def weights_path(path: Path) -> Path:
-    """The file that holds the tensors: the path itself, `model.safetensors` of a Hugging Face folder, or the one file of
-    weights in another folder."""
-    if not path.exists():
-        raise UnreadableCheckpoint(f"{path} does not exist.", "Check the path.")
-    if path.is_file():
-        return path
-    if not path.is_dir():
-        raise UnreadableCheckpoint(
-            f"{path.name} is not a file but a pipe or a device, which may never end.",
-            "Choose a checkpoint file.",
-        )
-    found = path / "model.safetensors"
-    if found.is_file():
-        return found
-    meant = checkpoint_paths.meant_by(path).path
-    if meant != path:
-        return meant
-    if (path / "model.safetensors.index.json").is_file():
-        raise UnreadableCheckpoint(
-            f"{path.name} is split into several files, which this version does not read.",
-            "Save the model with a larger max_shard_size, as one model.safetensors.",
-        )
-    raise UnreadableCheckpoint(
-        f"{path.name} is a folder without model.safetensors and without one file of weights.",
-        "Choose the checkpoint file itself, or a Hugging Face folder with config.json and model.safetensors.",
-    )
-
-
 def open_weights(path: Path, config: Config) -> WeightFile:
     """Open a file or Hugging Face folder. Raises UnsafeFile or UnreadableCheckpoint; reads no weight."""
-    file = weights_path(path)
-    if file.suffix == ".safetensors":
-        opened = _sort_flat(path.name, safetensors_file.read(file), config)
+    files = weight_folder.files_of(path)
+    if len(files) > 1:
+        opened = _joined(path, files, config)
+    elif files[0].suffix == ".safetensors":
+        opened = _sort_flat(path.name, safetensors_file.read(files[0]), config)
         opened = replace(opened, checksums=safetensors_file.CHECKSUMS)
     else:
-        taken = _open_torch(file)
+        taken = _open_torch(files[0])
         opened = sort_content(path.name, taken.tensors, config)
         stated = {**opened.stated, **taken.stated}
         opened = replace(opened, stated=stated, foreign=taken.foreign, checksums=taken.checksums)
     _check_tensors(opened)
     return opened
+
+
+def _joined(folder: Path, files: tuple[Path, ...], config: Config) -> WeightFile:
+    """A model that lies in several files. Raises UnreadableCheckpoint where two hold the same tensor."""
+    tensors: dict[str, Stored] = {}
+    checksums = safetensors_file.CHECKSUMS
+    for file in files:
+        if file.suffix == ".safetensors":
+            found = safetensors_file.read(file)
+        else:
+            taken = _open_torch(file)
+            found, checksums = (
+                {k: v for k, v in taken.tensors.items() if isinstance(v, Stored)},
+                taken.checksums,
+            )
+        twice = sorted(found.keys() & tensors.keys())
+        if twice:
+            raise UnreadableCheckpoint(
+                f"{folder.name} holds {twice[0][:80]!r} in two of its files.",
+                "Its files belong to different models. Copy or download the folder again.",
+            )
+        tensors.update(found)
+    return replace(_sort_flat(folder.name, tensors, config), checksums=checksums)
 
 
 def _check_tensors(file: WeightFile) -> None:

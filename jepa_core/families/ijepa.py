@@ -19,7 +19,7 @@ from jepa_core.families.base import Motion, Prediction
 from jepa_core.latents import check_mask_token, normalise_target, token_numbers
 from jepa_core.masked import MaskedModel, Settings
 from jepa_core.masked_design import Parts, empty_modules, make_design, read_parts
-from jepa_core.nn.attention import NORM_EPS, gather_tokens
+from jepa_core.nn.attention import gather_tokens
 from jepa_core.nn.positions import Grid, resample_2d
 from jepa_core.nn.vit import TableRule
 from jepa_core.transformer_facts import (
@@ -165,7 +165,7 @@ def _read(file: WeightFile, parts: Parts, choices: Choices) -> Reading:
     side = size // parts.shapes.patch
     heads = facts.heads(depth)
     facts.check_mlp(depth)
-    _check_hugging_face(facts)
+    facts.check_activation()
     return Reading(
         size=size,
         frames=1,
@@ -179,6 +179,7 @@ def _read(file: WeightFile, parts: Parts, choices: Choices) -> Reading:
         mask_tokens=1,
         has_rope=False,
         uniform_power=False,
+        eps=facts.layer_norm_eps(),
         assumed=facts.assumed,
         refusal=facts.refusal,
     )
@@ -204,19 +205,6 @@ def _size(facts: TransformerFacts) -> int:
         if there and there != side * side:
             raise facts.contradiction(what, side * side, there, found[1])
     return size
-
-
-def _check_hugging_face(facts: TransformerFacts) -> None:
-    """What Hugging Face's config could say that these blocks are not."""
-    activation = facts.config.get("hidden_act")
-    if activation not in (None, "gelu"):
-        raise ConfigDiffers(
-            f"{facts.file.name}: {facts.config.says('hidden_act')} is {activation!r}; {NAME} has exact GELU.",
-            "This is another model. Choose the right config with --config.",
-        )
-    eps = facts.config.get("layer_norm_eps")
-    if eps is not None and eps != NORM_EPS:
-        facts.assumed["layer norm eps"] = f"{NORM_EPS:g} as published (config.json says {eps})"
 
 
 def _how_known(file: WeightFile, parts: Parts) -> str:

@@ -65,11 +65,13 @@ class SwiGlu(nn.Module):
 class Block(nn.Module):
     """x + attention(norm1 x), then x + mlp(norm2 x)."""
 
-    def __init__(self, width: int, heads: int, hidden: int, *, gated: bool = False) -> None:
+    def __init__(
+        self, width: int, heads: int, hidden: int, *, gated: bool = False, eps: float = NORM_EPS
+    ) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=NORM_EPS)
+        self.norm1 = nn.LayerNorm(width, eps=eps)
         self.attn = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width, eps=NORM_EPS)
+        self.norm2 = nn.LayerNorm(width, eps=eps)
         self.mlp: Mlp | SwiGlu = SwiGlu(width, hidden) if gated else Mlp(width, hidden)
 
     def forward(self, x: Tensor, rotary: RotaryTable | None = None, mask: Tensor | None = None) -> Tensor:

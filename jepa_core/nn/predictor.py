@@ -28,6 +28,7 @@ class PredictorSpec:
     is_gated: bool = False
     has_rope: bool = True
     table_tokens: int = 0
+    eps: float = NORM_EPS  # of every layer norm
     has_single_mask_token: bool = False  # I-JEPA keeps its one placeholder under a name of its own
 
 
@@ -46,9 +47,10 @@ class Predictor(nn.Module):
                 nn.Parameter(torch.zeros(1, 1, spec.width)) for _ in range(spec.mask_tokens)
             )
         self.predictor_blocks = nn.ModuleList(
-            Block(spec.width, spec.heads, spec.hidden, gated=spec.is_gated) for _ in range(spec.depth)
+            Block(spec.width, spec.heads, spec.hidden, gated=spec.is_gated, eps=spec.eps)
+            for _ in range(spec.depth)
         )
-        self.predictor_norm = nn.LayerNorm(spec.width, eps=NORM_EPS)
+        self.predictor_norm = nn.LayerNorm(spec.width, eps=spec.eps)
         self.predictor_proj = nn.Linear(spec.width, spec.encoder_width)
         if spec.table_tokens:
             table = torch.zeros(1, spec.table_tokens, spec.width)

@@ -30,6 +30,7 @@ class VitSpec:
     is_gated: bool = False  # SwiGLU
     has_rope: bool = True
     table_tokens: int = 0  # rows of the stored position table, 0 = none
+    eps: float = NORM_EPS  # of every layer norm; a Hugging Face config may state another
 
 
 class PatchEmbed(nn.Module):
@@ -92,9 +93,10 @@ class VisionTransformer(nn.Module):
         self.fit_table = fit_table
         self.patch_embed = PatchEmbed(spec.width, spec.patch, spec.tubelet)
         self.blocks = nn.ModuleList(
-            Block(spec.width, spec.heads, spec.hidden, gated=spec.is_gated) for _ in range(spec.depth)
+            Block(spec.width, spec.heads, spec.hidden, gated=spec.is_gated, eps=spec.eps)
+            for _ in range(spec.depth)
         )
-        self.norm = nn.LayerNorm(spec.width, eps=NORM_EPS)
+        self.norm = nn.LayerNorm(spec.width, eps=spec.eps)
         if spec.table_tokens:
             table = torch.zeros(1, spec.table_tokens, spec.width)
             self.pos_embed = nn.Parameter(table, requires_grad=False)

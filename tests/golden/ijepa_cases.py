@@ -12,9 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jepa_core import checkpoint
+from jepa_core.errors import UnreadableCheckpoint
 from jepa_core.families.ijepa import IJepa
 from jepa_core.latents import normalise_target
 from jepa_core.metrics import token_error
+from jepa_core.weight_folder import files_of
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -57,8 +59,7 @@ def official(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
 
 def hugging_face(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     """IJepaModel's outputs, from each file of weights in the folder: of two spellings the worse value counts."""
-    files = [folder, *sorted(p for p in folder.glob("*.safetensors") if p.name != "model.safetensors")]
-    models = [load(path) for path in files]
+    models = [load(path) for path in weights_in(folder)]
     out: dict[str, np.ndarray] = {}
     for name in (name for name in arrays if name.startswith("pixel_values")):
         suffix = name.removeprefix("pixel_values")
@@ -70,6 +71,16 @@ def hugging_face(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
             found, key=lambda one: np.abs(one - wanted).max() if one.shape == wanted.shape else np.inf
         )
     return out
+
+
+def weights_in(folder: Path) -> list[Path]:
+    """The folder itself where it is complete, and every further file of weights that is no piece of it."""
+    try:
+        pieces = files_of(folder)
+    except UnreadableCheckpoint:
+        pieces = ()
+    further = [path for path in sorted(folder.iterdir()) if path.suffix in (".safetensors", ".bin")]
+    return ([folder] if pieces else []) + [path for path in further if path not in pieces]
 
 
 def load(path: Path) -> IJepa:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.plain import ebjepa, jepawm, masked
+from tests.golden.plain import ebjepa, hugging_face, jepawm, masked
+from tests.golden.plain.hugging_face import Layout
 from tests.golden.runner import Outcome, run_case, table
 
 
@@ -104,7 +105,9 @@ V_JEPA = {
         seed=9,
     ),
     "stored": masked.Size(noise=0.4, others=(("big", (10, 48, 48)),), seed=10),
-    "other-sizes-plain-shares": masked.Size(uniform=False, p_width=48, others=(("big", (6, 40, 56)),), seed=11),
+    "other-sizes-plain-shares": masked.Size(
+        uniform=False, p_width=48, others=(("big", (6, 40, 56)),), seed=11
+    ),
     "no-target": masked.Size(parts=("encoder", "predictor"), seed=12),
     "pictures": masked.Size(tubelet=0, frames=1, side=40, others=(("big", (56, 56)),), seed=13),
 }
@@ -162,11 +165,18 @@ V_JEPA_2 = {
     ),
     "rotary-other-sizes": masked.Size(
         stray=True,
-        others=(("long", (14, 32, 32)), ("wide", (4, 24, 56)), ("remainder", (7, 37, 43)), ("two", (2, 8, 8))),
+        others=(
+            ("long", (14, 32, 32)),
+            ("wide", (4, 24, 56)),
+            ("remainder", (7, 37, 43)),
+            ("two", (2, 8, 8)),
+        ),
         seed=18,
     ),
     "pictures": masked.Size(tubelet=0, frames=1, side=48, others=(("tall", (56, 24)),), seed=19),
-    "pictures-table": masked.Size(tubelet=0, frames=1, rope=False, side=40, others=(("big", (64, 64)),), seed=20),
+    "pictures-table": masked.Size(
+        tubelet=0, frames=1, rope=False, side=40, others=(("big", (64, 64)),), seed=20
+    ),
     "pictures-swiglu": masked.Size(tubelet=0, frames=1, gated=True, wide=True, hidden=128, seed=21),
     "loss-2": masked.Size(loss_exp=2.0, seed=22),
     "tubelet-4": masked.Size(tubelet=4, frames=16, side=24, seed=23),
@@ -184,7 +194,10 @@ def test_v_jepa_2_agrees_with_a_plain_reading(name, tmp_path, outcomes):
 
 
 ANTICIPATION = {
-    "three-steps": (masked.Size(encoder_frames=4, frames=16, seed=1), {"fps": 8, "times": (1.0, 0.3), "steps": (1, 3)}),
+    "three-steps": (
+        masked.Size(encoder_frames=4, frames=16, seed=1),
+        {"fps": 8, "times": (1.0, 0.3), "steps": (1, 3)},
+    ),
     "whole-clip": (masked.Size(frames=8, seed=2), {"fps": 4, "times": (0.25, 0.75, 1.0), "steps": (2,)}),
     "swiglu": (
         masked.Size(encoder_frames=4, frames=8, gated=True, wide=True, hidden=128, seed=3),
@@ -198,3 +211,55 @@ def test_anticipation_agrees_with_a_plain_reading(name, tmp_path, outcomes):
     size, recipe = ANTICIPATION[name]
     folder = tmp_path / f"vjepa2-anticipate-{name}"
     check(masked.write_anticipation(folder, size, **recipe), outcomes, folder.name)
+
+
+HF_V_JEPA_2 = {
+    "one-token-other-heads": (
+        masked.Size(mask_tokens=1, width=60, heads=2, hidden=240, p_width=40, p_heads=4, seed=1),
+        Layout(),
+    ),
+    "off-the-square": (masked.Size(seed=2), Layout()),
+    "shards": (masked.Size(seed=3), Layout("shards")),
+    "bin": (masked.Size(seed=4, depth=1), Layout("bin")),
+    "bin-shards": (masked.Size(seed=5, p_depth=1), Layout("bin-shards")),
+    "in-a-classifier": (masked.Size(seed=6), Layout(wrapped=True)),
+    "eps-1e-3": (masked.Size(seed=7), Layout(eps=1e-3)),
+    "ratio-48-11-tubelet-4": (masked.Size(hidden=209, ratio=48 / 11, tubelet=4, side=40, seed=8), Layout()),
+    "one-frame-clips": (masked.Size(tubelet=1, frames=3, seed=9), Layout()),
+}
+CLIPS = (
+    ("single", (1, 32, 32)),
+    ("long", (14, 32, 32)),
+    ("wide", (4, 24, 56)),
+    ("odd", (7, 32, 40)),
+    ("small", (2, 16, 16)),
+)
+
+
+@pytest.mark.parametrize("name", HF_V_JEPA_2)
+def test_hugging_face_v_jepa_2_agrees_with_a_plain_reading(name, tmp_path, outcomes):
+    size, layout = HF_V_JEPA_2[name]
+    folder = hugging_face.write_vjepa2(tmp_path / f"hf-vjepa2-{name}", size, layout, clips=CLIPS)
+    check(folder, outcomes, folder.name)
+
+
+HF_I_JEPA = {
+    "old-names": (masked.Size(seed=1), Layout()),
+    "new-names": (masked.Size(seed=2, heads=4), Layout(new_names=True)),
+    "in-a-classifier": (masked.Size(seed=3), Layout(wrapped=True)),
+    "new-names-in-a-classifier": (masked.Size(seed=4), Layout(wrapped=True, new_names=True)),
+    "class-eps": (masked.Size(seed=5), Layout(eps=1e-12)),
+    "eps-1e-3": (masked.Size(seed=6), Layout(eps=1e-3)),
+    "shards": (masked.Size(seed=7, depth=3), Layout("shards")),
+    "bin": (masked.Size(seed=8), Layout("bin", new_names=True)),
+    "patch-14": (masked.Size(seed=9, patch=14, side=70, hidden=100), Layout()),
+}
+
+
+@pytest.mark.parametrize("name", HF_I_JEPA)
+def test_hugging_face_i_jepa_agrees_with_a_plain_reading(name, tmp_path, outcomes):
+    size, layout = HF_I_JEPA[name]
+    size = replace(size, system="ijepa", tubelet=0, frames=1, noise=0.3)
+    pictures = (("big", (64, 64)), ("wide", (40, 72)), ("small", (28, 30)))
+    folder = hugging_face.write_ijepa(tmp_path / f"hf-ijepa-{name}", size, layout, pictures=pictures)
+    check(folder, outcomes, folder.name)

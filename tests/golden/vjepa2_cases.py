@@ -16,6 +16,7 @@ from jepa_core.design import Choices
 from jepa_core.families.vjepa2 import VJepa2
 from jepa_core.metrics import token_error
 from jepa_core.nn.attention import gather_tokens
+from tests.golden.ijepa_cases import weights_in
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -102,8 +103,22 @@ def _anticipation(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
 
 
 def hugging_face(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
-    """VJEPA2Model's outputs: encoder never masked, context gathered from it, targets not layer-normed, token 1."""
-    model, out = _load(folder), {}
+    """VJEPA2Model's outputs, from each file of weights in the folder: of two the worse value counts."""
+    out: dict[str, np.ndarray] = {}
+    for path in weights_in(folder):
+        for name, ours in _hugging_face(_load(path), arrays).items():
+            if name not in out or _distance(ours, arrays[name]) > _distance(out[name], arrays[name]):
+                out[name] = ours
+    return out
+
+
+def _distance(ours: np.ndarray, theirs: np.ndarray) -> float:
+    return float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else float("inf")
+
+
+def _hugging_face(model: VJepa2, arrays: Arrays) -> dict[str, np.ndarray]:
+    """Encoder never masked, context gathered from it, targets not layer-normed, mask token 1."""
+    out: dict[str, Tensor] = {}
     square = model.settings.native[1:]  # Hugging Face splits positions by the configured square, always
     full = {}
     for name in (name for name in arrays if name.startswith("pixel_values_videos")):

@@ -208,7 +208,11 @@ def params(size: Size) -> dict[str, Any]:
             "meta": {"model_name": "vit_custom", "pred_depth": size.p_depth, "pred_emb_dim": size.p_width},
             "golden_arch": arch,
         }
-    data: dict[str, Any] = {"crop_size": size.side, "patch_size": size.patch, "tubelet_size": size.tubelet or 2}
+    data: dict[str, Any] = {
+        "crop_size": size.side,
+        "patch_size": size.patch,
+        "tubelet_size": size.tubelet or 2,
+    }
     model: dict[str, Any] = {
         "model_name": "vit_custom",
         "pred_depth": size.p_depth,
@@ -243,7 +247,9 @@ def params(size: Size) -> dict[str, Any]:
 def _masks(generator: torch.Generator, batch: int, n: int, context: int, asked: int) -> tuple[Tensor, Tensor]:
     """Disjoint, unsorted."""
     orders = [torch.randperm(n, generator=generator) for _ in range(batch)]
-    return torch.stack([o[:context] for o in orders]), torch.stack([o[context : context + asked] for o in orders])
+    return torch.stack([o[:context] for o in orders]), torch.stack(
+        [o[context : context + asked] for o in orders]
+    )
 
 
 def _draw_clip(size: Size, g: torch.Generator, frames: int, batch: int = 0) -> Tensor:
@@ -254,10 +260,16 @@ def _draw_clip(size: Size, g: torch.Generator, frames: int, batch: int = 0) -> T
 def ijepa_arrays(size: Size, w: dict[str, b.Weights]) -> dict[str, Tensor]:
     g = torch.Generator().manual_seed(size.seed + 9)
     images, n = _draw_clip(size, g, 1), size.native[1] ** 2
-    contexts = [torch.stack([torch.randperm(n, generator=g)[: n // 3] for _ in images]) for _ in range(size.contexts)]
-    asked = [torch.stack([torch.randperm(n, generator=g)[: n // 5] for _ in images]) for _ in range(size.masks)]
+    contexts = [
+        torch.stack([torch.randperm(n, generator=g)[: n // 3] for _ in images]) for _ in range(size.contexts)
+    ]
+    asked = [
+        torch.stack([torch.randperm(n, generator=g)[: n // 5] for _ in images]) for _ in range(size.masks)
+    ]
     out: dict[str, Tensor] = {"images": images}
-    out |= {f"mask_enc_{i}": m for i, m in enumerate(contexts)} | {f"mask_pred_{i}": m for i, m in enumerate(asked)}
+    out |= {f"mask_enc_{i}": m for i, m in enumerate(contexts)} | {
+        f"mask_pred_{i}": m for i, m in enumerate(asked)
+    }
     out["enc_full"] = encode(size, w["encoder"], images)
     raw = encode(size, w["target_encoder"], images)
     target = b.plain_norm(raw)
@@ -272,7 +284,10 @@ def ijepa_arrays(size: Size, w: dict[str, b.Weights]) -> dict[str, Tensor]:
     smooth = torch.where(apart < 1, apart.square() / 2, apart - 0.5)
     out |= {"enc_ctx": torch.cat(encoded), "tgt_full_raw": raw, "tgt_full": target, "tgt": tgt, "pred": pred}
     out |= {"l1_token": apart.mean(-1), "smoothl1_token": smooth.mean(-1), "loss": smooth.mean()}
-    return out | {"pos_embed": w["encoder"]["pos_embed"], "predictor_pos_embed": w["predictor"]["predictor_pos_embed"]}
+    return out | {
+        "pos_embed": w["encoder"]["pos_embed"],
+        "predictor_pos_embed": w["predictor"]["predictor_pos_embed"],
+    }
 
 
 def _others(size: Size, w: dict[str, b.Weights], g: torch.Generator) -> dict[str, Tensor]:
@@ -301,7 +316,10 @@ def vjepa_arrays(size: Size, w: dict[str, b.Weights]) -> dict[str, Tensor]:
         out |= {f"mask_enc_{i}": keep, f"mask_pred_{i}": ask, f"enc_ctx_{i}": context, f"pred_{i}": pred}
         out |= {f"tgt_{i}": wanted, f"l1_token_{i}": (pred - wanted).abs().mean(-1)}
     out["loss"] = torch.stack(losses).mean()
-    out |= {"pos_embed": w["encoder"]["pos_embed"], "predictor_pos_embed": w["predictor"]["predictor_pos_embed"]}
+    out |= {
+        "pos_embed": w["encoder"]["pos_embed"],
+        "predictor_pos_embed": w["predictor"]["predictor_pos_embed"],
+    }
     return out | _others(size, w, g)
 
 
@@ -322,16 +340,27 @@ def vjepa2_arrays(size: Size, w: dict[str, b.Weights]) -> dict[str, Tensor]:
             pred, wanted = predict(size, w["predictor"], context, keep, ask, s), b.gather(target, ask)
             losses.append((pred - wanted).abs().pow(size.loss_exp).mean() / size.loss_exp)
             tag = f"s{s}_{i}"
-            out |= {f"mask_enc_{tag}": keep, f"mask_pred_{tag}": ask, f"enc_ctx_{tag}": context, f"pred_{tag}": pred}
+            out |= {
+                f"mask_enc_{tag}": keep,
+                f"mask_pred_{tag}": ask,
+                f"enc_ctx_{tag}": context,
+                f"pred_{tag}": pred,
+            }
             out |= {f"tgt_{tag}": wanted, f"l1_token_{tag}": (pred - wanted).abs().mean(-1)}
             out[f"pred_maskindex1_{tag}"] = predict(size, w["predictor"], context, keep, ask, 1)
     out["loss"] = torch.stack(losses).mean()
     return out | _others(size, w, g)
 
 
-def write_anticipation(folder: Path, size: Size, *, fps: float, times: tuple[float, ...], steps: tuple[int, ...]) -> Path:
+def write_anticipation(
+    folder: Path, size: Size, *, fps: float, times: tuple[float, ...], steps: tuple[int, ...]
+) -> Path:
     """The EK100 recipe (section 5): context the whole clip, targets beyond it, the oldest tokens let go of."""
-    write(folder, size, readme=f"seconds ahead for each sample; frames per second {fps:g}, so 1 s = a token step\n")
+    write(
+        folder,
+        size,
+        readme=f"seconds ahead for each sample; frames per second {fps:g}, so 1 s = a token step\n",
+    )
     w = {part: b.wide(tensors) for part, tensors in weights(size).items()}
     g = torch.Generator().manual_seed(size.seed + 19)
     clip = _draw_clip(size, g, size.encoder_frames or size.frames, len(times))

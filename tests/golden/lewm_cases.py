@@ -19,7 +19,16 @@ from jepa_core.sigreg import sigreg
 Arrays = Mapping[str, np.ndarray]
 
 INPUTS = frozenset(
-    {"enc_pixels", "enc_action", "roll_pixels", "roll_goal", "roll_actions", "sigreg_z", "sigreg_proj"}
+    {
+        "enc_pixels",
+        "enc_action",
+        "roll_pixels",
+        "roll_goal",
+        "roll_actions",
+        "roll_action_history",
+        "sigreg_z",
+        "sigreg_proj",
+    }
 )
 COSTS = re.compile(r"roll_cost|\w+_costs")
 TOLERANCE, COST, RELATIVE_COST = 1e-4, 1e-3, 1e-5  # stated in every case's README
@@ -97,8 +106,15 @@ def _all(model: LeWorldModel, arrays: Mapping[str, Tensor], folder: Path) -> dic
 
 
 def _rollouts(model: LeWorldModel, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The original rule: of the T blocks the first H belong to the H context frames, the last of them leaves the newest."""
+    """The original rule: of the T blocks the first H belong to the H context frames, the last of them leaves the newest.
+
+    The newer one keeps the H - 1 executed blocks apart; in front of the candidates they are the same.
+    """
     pixels, actions = arrays["roll_pixels"], arrays["roll_actions"]
+    if "roll_action_history" in arrays:
+        done = arrays["roll_action_history"]
+        done = done if done.ndim == 4 else done[:, None].expand(-1, actions.shape[1], -1, -1)
+        actions = torch.cat((done, actions), dim=2)
     H, T = pixels.shape[1], actions.shape[2]
     goals = model.encode(_clip(arrays["roll_goal"]))
     rolled, costs = [], []
@@ -127,8 +143,10 @@ def _plan(
     """
     settings, seed = settings_of(name, arrays, readme)
     tried, costs = arrays[f"{name}_candidates"], arrays[f"{name}_costs"]
-    start = model.begin(_clip(arrays["roll_pixels"]), None, settings.samples)
-    goal = model.encode(_clip(arrays["roll_goal"]))[0]
+    start = model.begin(
+        _clip(arrays["roll_pixels"][:1]), None, settings.samples
+    )  # one environment is planned
+    goal = model.encode(_clip(arrays["roll_goal"][:1]))[0]
     noise = solvers.draw_noise(settings, tried.shape[-1], seed)
     mean = torch.zeros(tried.shape[-2:])
     std = torch.full_like(mean, settings.spread)

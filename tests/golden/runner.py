@@ -7,6 +7,7 @@ computes and a check that breaks off: each as a line of its own case, so that th
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +34,9 @@ Computed = dict[str, np.ndarray]
 CASES = Path(__file__).parent / "cases"
 ENCODER_TOLERANCE = 1e-5  # stated in every case's README
 PREDICTOR_TOLERANCE = 2e-5
+ROLLED = re.compile(  # roll-outs of random weights amplify rounding: how far, each case says of itself
+    r"(predicted|roll|rollout|unroll)\w*|\w*_(plan|candidates|std)"
+)
 PREDICTOR_OUTPUTS = (
     "pred",
     "l1_token",
@@ -121,9 +125,12 @@ def run_case(folder: Path) -> Outcome:
         where = f"{Path(broke.filename).name}, line {broke.lineno}"
         return Outcome(folder.name, "failed", problems=(f"broke off in {where}: {_in_words(error)}",))
     largest, closest, problems, tolerances = 0.0, (0.0, ""), [], set()
+    stated = _stated_tolerance(folder)
     for name, ours in computed.items():
         theirs = arrays[name]
         tolerance = kind.tolerance(name)
+        if tolerance and ROLLED.fullmatch(name):
+            tolerance = max(tolerance, stated)
         tolerances.add(tolerance)
         if ours.shape != theirs.shape:
             problems.append(f"{name}: shape {ours.shape}, reference {theirs.shape}")
@@ -153,6 +160,14 @@ def run_case(folder: Path) -> Outcome:
         f"{closest[1]} at {closest[0]:.0%}" if closest[1] else "",
         tuple(problems),
     )
+
+
+def _stated_tolerance(folder: Path) -> float:
+    """What a case's README suggests, 0 where it suggests nothing for all arrays alike."""
+    readme = folder / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    found = re.search(r"Suggested tolerance: absolute (\d[\d.e-]*\d)", text)
+    return float(found[1]) if found else 0.0
 
 
 def _in_words(error: Exception) -> str:

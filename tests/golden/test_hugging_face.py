@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.golden.plain import hugging_face
+from tests.golden.plain import blocks, cjepa, hugging_face, lewm
 from tests.golden.plain.hugging_face import Layout
 from tests.golden.plain.masked import Size
 from tests.golden.runner import run_case
@@ -98,3 +98,75 @@ def test_picture_folder_that_transformers_saves_loads(shard, tmp_path):
     outcome = run_case(folder)
 
     assert outcome.status == "passed", outcome.problems
+
+
+def renamed(weights: blocks.Weights, prefix: str) -> blocks.Weights:
+    """transformers 4's names of a part → transformers 5's own, which is what its modules are called."""
+    return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+
+
+@pytest.mark.parametrize("shape", [(42, 42), (56, 70)], ids=["its size", "another size"])
+def test_plain_vit_of_le_world_model_is_transformers_vit(shape):
+    size = lewm.Size()
+    weights = lewm._draw(size)
+    config = transformers.ViTConfig(
+        hidden_size=size.vit,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.vit_heads,
+        intermediate_size=size.vit_hidden,
+        image_size=size.side,
+        patch_size=size.patch,
+        layer_norm_eps=1e-12,
+        hidden_dropout_prob=0.0,
+    )
+    model = transformers.ViTModel(config, add_pooling_layer=False).eval()
+    model.load_state_dict(renamed(weights, "encoder."))
+    pictures = torch.randn(2, 3, *shape, generator=torch.Generator().manual_seed(0))
+
+    with torch.inference_mode():
+        theirs = model(pictures, interpolate_pos_encoding=True).last_hidden_state
+
+    assert torch.allclose(lewm.vit(size, blocks.wide(weights), pictures).float(), theirs, atol=NEAR)
+
+
+@pytest.mark.parametrize("table_side", [56, 70], ids=["its size", "another size"])
+def test_plain_backbone_of_c_jepa_is_transformers_dinov2(table_side):
+    size = cjepa.Size(vit_layers=3, table_side=table_side, new_names=True)
+    weights = cjepa._draw(cjepa._slot_shapes(size, "processor"), 0)
+    config = transformers.Dinov2Config(
+        hidden_size=size.F,
+        num_hidden_layers=3,
+        num_attention_heads=size.vit_heads,
+        mlp_ratio=size.vit_ratio,
+        image_size=table_side,
+        patch_size=size.patch,
+    )
+    model = transformers.Dinov2Model(config).eval()
+    names = set(model.state_dict())
+    ours = renamed(weights, "encoder.module.backbone.")
+    model.load_state_dict({fitting(name, names): tensor for name, tensor in ours.items()})
+    video = torch.randn(1, 2, 3, size.side, size.side, generator=torch.Generator().manual_seed(0))
+
+    with torch.inference_mode():
+        theirs = model(video[0]).last_hidden_state[:, 1:]
+
+    tokens, _ = cjepa.backbone(size, blocks.wide(weights), video)
+    assert torch.allclose(tokens[0].float(), theirs, atol=NEAR)
+
+
+def fitting(name: str, names: set[str]) -> str:
+    """What this transformers calls a tensor: its layers lie under `encoder.` or not, its attention is split or not."""
+    old = {"q_proj": "query", "k_proj": "key", "v_proj": "value", "o_proj": "dense"}
+    for layers in ("layers", "encoder.layers", "encoder.layer"):
+        for to in (lambda n: n, lambda n: _older(n, old)):
+            candidate = to(name).replace("layers", layers, 1) if name.startswith("layers") else name
+            if candidate in names:
+                return candidate
+    return name
+
+
+def _older(name: str, old: dict[str, str]) -> str:
+    for new, older in old.items():
+        inner = "attention.output" if new == "o_proj" else "attention.attention"
+        name = name.replace(f"attention.{new}", f"{inner}.{older}")
+    return name

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.plain import ebjepa, hugging_face, jepawm, masked
+from tests.golden.plain import ac, cjepa, ebjepa, hugging_face, jepawm, leveled, lewm, masked
 from tests.golden.plain.hugging_face import Layout
 from tests.golden.runner import Outcome, run_case, table
 
@@ -262,4 +262,178 @@ def test_hugging_face_i_jepa_agrees_with_a_plain_reading(name, tmp_path, outcome
     size = replace(size, system="ijepa", tubelet=0, frames=1, noise=0.3)
     pictures = (("big", (64, 64)), ("wide", (40, 72)), ("small", (28, 30)))
     folder = hugging_face.write_ijepa(tmp_path / f"hf-ijepa-{name}", size, layout, pictures=pictures)
+    check(folder, outcomes, folder.name)
+
+
+V_JEPA_21 = {
+    "distilled": leveled.Size(levels=1, teacher=40, parts=("ema_encoder",), seed=1),
+    "distilled-swiglu": leveled.Size(
+        levels=1, teacher=28, parts=("ema_encoder",), p_gated=True, p_hidden=64, seed=2
+    ),
+    "plain-video": leveled.Size(modality=False, pictures=False, context_head=False, prefix="module.", seed=3),
+    "plain-video-as-counted": leveled.Size(
+        modality=False,
+        pictures=False,
+        context_head=False,
+        scaled=False,
+        p_scaled=False,
+        prefix="module.",
+        seed=4,
+    ),
+    "hub-predictor": leveled.Size(p_scaled=False, seed=5),
+    "as-counted": leveled.Size(scaled=False, seed=6),
+    "one-level-own-width": leveled.Size(levels=1, seed=7),
+    "deep-24": leveled.Size(depth=24, width=16, heads=2, hidden=64, p_depth=2, side=48, frames=4, seed=8),
+    "odd-heads": leveled.Size(
+        width=26, heads=2, hidden=128, ratio=128 / 26, p_width=21, p_heads=3, p_depth=2, seed=9
+    ),
+    "one-head-swiglu": leveled.Size(
+        p_gated=True, p_hidden=64, p_heads=1, mask_tokens=1, side=96, frames=4, seed=10
+    ),
+    "encoder-alone-besides": leveled.Size(parts=("encoder",), seed=11),
+    "no-marks": leveled.Size(modality=False, seed=12),
+    "no-context-head": leveled.Size(context_head=False, seed=13),
+    "no-pictures": leveled.Size(pictures=False, batch=1, seed=14),
+}
+
+
+@pytest.mark.parametrize("name", V_JEPA_21)
+def test_v_jepa_21_agrees_with_a_plain_reading(name, tmp_path, outcomes):
+    check(leveled.write(tmp_path / f"vjepa21-{name}", V_JEPA_21[name]), outcomes, f"vjepa21-{name}")
+
+
+NOTEBOOK = (0.15, 0.75, 0.15, 0.15)
+FUNCTION = (0.25, 0.95, 0.15, 0.15)
+V_JEPA_2_AC = {
+    "camera": ac.Size(camera=True, seed=1),
+    "camera-no-rope": ac.Size(camera=True, rope=False, p_rope=False, p_gated=True, p_hidden=128, seed=2),
+    "off-the-square": ac.Size(rows=3, columns=5, seed=3),
+    "tall": ac.Size(rows=5, columns=2, width=48, heads=3, hidden=192, seed=4),
+    "off-the-square-table": ac.Size(rows=2, columns=4, rope=False, seed=5),
+    "not-normed": ac.Size(normalises=False, repeats=(1,), seed=6),
+    "loss-2-four-steps": ac.Size(loss_exp=2.0, auto_steps=4, frames=6, seed=7),
+    "short": ac.Size(frames=3, auto_steps=2, limit=4, seed=8),
+    "head-20-three-deep": ac.Size(width=40, hidden=160, depth=3, p_width=60, p_heads=3, p_depth=3, seed=9),
+    "head-13": ac.Size(width=26, hidden=104, p_width=39, p_heads=3, repeats=(3,), seed=10),
+    "swiglu": ac.Size(p_gated=True, p_hidden=128, seed=11),
+    "predictor-without-places": ac.Size(p_rope=False, seed=12),
+    "stray-table-no-target": ac.Size(stray=True, parts=("encoder",), prefix="module.backbone.", seed=13),
+    "target-alone": ac.Size(parts=("target_encoder",), seed=14),
+    "planner": ac.Size(
+        seed=15,
+        runs=(
+            ac.Run("cem_h1", iterations=3),
+            ac.Run("cem_h2", horizon=2, samples=12, elites=4, limit=0.075, momenta=NOTEBOOK),
+            ac.Run("cem_h3", horizon=3, samples=8, elites=2, momenta=(0.3, 0.6, 0.05, 0.4)),
+            ac.Run(
+                "cem_h2_opts",
+                horizon=2,
+                momenta=FUNCTION,
+                words="default momenta (.25/.95/.15/.15)",
+                fixed={0: 0.01, 1: -0.02},
+                close=0,
+            ),
+            ac.Run("cem_close", horizon=3, close=2, fixed={2: 0.03, 3: 0.5}),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", V_JEPA_2_AC)
+def test_v_jepa_2_ac_agrees_with_a_plain_reading(name, tmp_path, outcomes):
+    check(ac.write(tmp_path / f"vjepa2ac-{name}", V_JEPA_2_AC[name]), outcomes, f"vjepa2ac-{name}")
+
+
+LE_WM = {
+    "other-widths": lewm.Size(D=32, Dh=48, out=32, seed=1),
+    "three-widths": lewm.Size(D=24, Dh=40, out=28, heads=5, head_dim=8, seed=2),
+    "output-alone": lewm.Size(D=32, Dh=32, out=20, seed=3),
+    "new-names": lewm.Size(new_names=True, seed=4),
+    "new-names-wrapped": lewm.Size(new_names=True, wrapper="model.", seed=5),
+    "compiled": lewm.Size(wrapper="_orig_mod.", seed=6),
+    "one-head-without-output": lewm.Size(heads=1, head_dim=32, seed=7),
+    "one-head-with-output": lewm.Size(heads=1, head_dim=20, seed=8),
+    "one-frame-history": lewm.Size(h=1, seed=9),
+    "five-frame-history": lewm.Size(h=5, context=4, steps=7, seed=10),
+    "two-context-frames": lewm.Size(context=2, steps=4, seed=11),
+    "context-as-long-as-history": lewm.Size(context=3, steps=3, seed=12),
+    "longer-context-than-history": lewm.Size(h=2, context=4, steps=6, seed=13),
+    "newer-rule": lewm.Size(context=3, steps=4, newer=True, seed=14),
+    "newer-rule-two-frames": lewm.Size(context=2, steps=3, newer=True, batch=2, seed=15),
+    "two-environments": lewm.Size(batch=2, candidates=2, seed=16),
+    "three-environments": lewm.Size(batch=3, candidates=4, context=2, seed=17),
+    "wide-action": lewm.Size(action=25, smoothed=7, seed=18),
+    "narrow-action": lewm.Size(action=2, seed=19),
+    "patch-16-one-layer": lewm.Size(patch=16, side=64, layers=1, vit=48, vit_heads=4, seed=20),
+    "other-picture-size": lewm.Size(shown=(56, 70), seed=21),
+    "other-plans": lewm.Size(spread=0.7, temperature=2.0, elites=5, steps=3, seed=22),
+}
+
+
+@pytest.mark.parametrize("name", LE_WM)
+def test_le_world_model_agrees_with_a_plain_reading(name, tmp_path, outcomes):
+    check(lewm.write(tmp_path / f"lewm-{name}", LE_WM[name]), outcomes, f"lewm-{name}")
+
+
+def test_le_world_model_under_the_drive_archives_names(tmp_path, outcomes):
+    folder = lewm.write(
+        tmp_path / "lewm-drive", lewm.Size(context=3, seed=30), name="lejepa_weight.ckpt", with_config=False
+    )
+    check(folder, outcomes, folder.name)
+
+
+C_JEPA_PREDICTOR = {
+    "clevrer-like": cjepa.Size(S=7, h=6, p=10, masked=4, observed=30, wanted=22, seed=1),
+    "skip-that-does-not-divide": cjepa.Size(
+        S=5, h=4, p=2, masked=2, frameskip=3, observed=20, wanted=11, seed=2
+    ),
+    "skip-5": cjepa.Size(S=4, h=3, p=1, masked=2, frameskip=5, observed=18, wanted=7, seed=3),
+    "nothing-hidden": cjepa.Size(S=6, h=5, p=3, masked=0, frameskip=1, observed=9, wanted=10, seed=4),
+    "all-hidden": cjepa.Size(S=3, h=2, p=4, masked=3, frameskip=1, observed=5, wanted=6, seed=5),
+    "other-seed": cjepa.Size(S=7, h=6, p=2, masked=3, seed_mask=7, seed=6),
+    "one-frame-history": cjepa.Size(S=4, h=1, p=3, frameskip=2, observed=6, wanted=8, seed=7),
+    "many-heads": cjepa.Size(D=48, S=4, heads=12, depth=3, hidden=30, wanted=3, seed=8),
+    "history-equals-future": cjepa.Size(S=4, h=3, p=3, frameskip=2, observed=12, wanted=13, seed=9),
+}
+
+
+@pytest.mark.parametrize("name", C_JEPA_PREDICTOR)
+def test_c_jepa_predictor_agrees_with_a_plain_reading(name, tmp_path, outcomes):
+    folder = cjepa.write_predictor(tmp_path / f"cjepa-predictor-{name}", C_JEPA_PREDICTOR[name])
+    check(folder, outcomes, folder.name)
+
+
+VIDEOSAUR = {
+    "seven-slots": cjepa.Size(S=7, vit_layers=3, seed=1),
+    "new-names": cjepa.Size(new_names=True, vit_layers=3, seed=2),
+    "table-of-the-size": cjepa.Size(table_side=56, vit_layers=3, frames=1, seed=3),
+    "two-blocks-other-heads": cjepa.Size(
+        D=36, slot_blocks=2, slot_heads=3, decoder_blocks=3, vit_layers=2, seed=4
+    ),
+    "long-renderer": cjepa.Size(rendered=(20, 24, 28, 32, 36), vit_layers=2, vit_heads=4, frames=4, seed=5),
+    "one-layer-renderer": cjepa.Size(rendered=(50,), vit_layers=2, vit_ratio=4, side=42, seed=6),
+}
+
+
+@pytest.mark.parametrize("name", VIDEOSAUR)
+def test_c_jepa_slots_agree_with_a_plain_reading(name, tmp_path, outcomes):
+    folder = cjepa.write_videosaur(tmp_path / f"cjepa-videosaur-{name}", VIDEOSAUR[name])
+    check(folder, outcomes, folder.name)
+
+
+PUSH_T = {
+    "two-environments": cjepa.Size(vit_layers=2, batch=2, seed=1),
+    "two-observed-frames": cjepa.Size(vit_layers=2, batch=1, nobs=2, seed=2),
+    "observed-as-long-as-history": cjepa.Size(vit_layers=2, batch=1, nobs=3, steps=6, seed=3),
+    "longer-observed-than-history": cjepa.Size(vit_layers=2, batch=1, h=2, nobs=4, steps=6, seed=4),
+    "two-frames-per-call": cjepa.Size(vit_layers=2, batch=1, h=3, p=2, nobs=1, steps=5, seed=5),
+    "three-frames-per-call": cjepa.Size(vit_layers=2, batch=1, h=4, p=3, nobs=2, steps=8, seed=6),
+    "three-slots-nothing-hidden": cjepa.Size(vit_layers=2, batch=1, S=3, masked=0, act=2, prop=7, seed=7),
+    "five-slots": cjepa.Size(vit_layers=2, batch=1, S=5, masked=2, candidates=2, steps=3, seed=8),
+}
+
+
+@pytest.mark.parametrize("name", PUSH_T)
+def test_c_jepa_with_actions_agrees_with_a_plain_reading(name, tmp_path, outcomes):
+    folder = cjepa.write_push_t(tmp_path / f"cjepa-pusht-{name}", PUSH_T[name])
     check(folder, outcomes, folder.name)

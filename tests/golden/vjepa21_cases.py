@@ -45,7 +45,8 @@ def official(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
             out |= _encoded(model, mode, given)
             if f"{mode}_mask_ctx" in given:
                 out |= _predicted(model, mode, given, arrays)
-        out |= _colours(out["vid_enc"][0])
+        if "vid_enc" in out:
+            out |= _colours(out["vid_enc"][0])
     return {name: value.detach().numpy() for name, value in out.items() if name in arrays}
 
 

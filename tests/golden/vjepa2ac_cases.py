@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,7 @@ def official(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     (path,) = folder.glob("*.pt")
     model = checkpoint.load(path, device="cpu", dtype="float32")
     assert isinstance(model, VJepa2Ac)
+    _lift_limits(model)
     given = {name: torch.from_numpy(arrays[name]) for name in inputs_among(arrays)}
     with torch.inference_mode():
         out = _frames(model, given)
@@ -51,11 +54,18 @@ def official(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
         out |= _poses(given)
         actions = out["actions"]
         out |= _predictions(model, given, out["h"], actions, _params(folder))
-        if "rollout_z" in arrays:
-            out |= _rollouts(model, given, actions)
+        out |= _rollouts(model, given, actions, arrays)
         out |= _energies(model, given, out["h"], arrays)
         out |= _plans(model, given, out["h"], arrays, (folder / "README.md").read_text(encoding="utf-8"))
     return {name: value.detach().numpy() for name, value in out.items() if name in arrays}
+
+
+def _lift_limits(model: VJepa2Ac) -> None:
+    """A case may move its arm further than any arm: how far is checked elsewhere, here the numbers are."""
+    spec = model.info.action
+    assert spec is not None
+    free = replace(spec, low=(-math.inf,) * len(spec.low), high=(math.inf,) * len(spec.high))
+    model.info = replace(model.info, action=free)
 
 
 def _frames(model: VJepa2Ac, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -131,13 +141,18 @@ def _loss(predicted: Tensor, wanted: Tensor, power: float) -> Tensor:
     return ((predicted - wanted).abs() ** power).mean(dtype=torch.float64) / power
 
 
-def _rollouts(model: VJepa2Ac, given: Mapping[str, Tensor], actions: Tensor) -> dict[str, Tensor]:
+def _rollouts(
+    model: VJepa2Ac, given: Mapping[str, Tensor], actions: Tensor, arrays: Arrays
+) -> dict[str, Tensor]:
+    """rollout_z from one real frame, rollout2_z from two, …, as far as each was recorded."""
     out = {}
-    for tag, real in (("rollout", 1), ("rollout2", 2)):
-        memory = model.begin(given["clips"][:, :, :real], _state(model, given, real), 1)
-        for t in range(real - 1, real + 2):
-            memory = model.step(memory, actions[:, t])
-        out[f"{tag}_z"], out[f"{tag}_poses"] = memory.frames, memory.poses
+    for name in arrays:
+        if match := re.fullmatch(r"(rollout(\d*))_z", name):
+            tag, real = match[1], int(match[2] or 1)
+            memory = model.begin(given["clips"][:, :, :real], _state(model, given, real), 1)
+            for t in range(real - 1, arrays[name].shape[1] - 1):
+                memory = model.step(memory, actions[:, t])
+            out[f"{tag}_z"], out[f"{tag}_poses"] = memory.frames, memory.poses
     return out
 
 

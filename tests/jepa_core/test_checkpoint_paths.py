@@ -7,7 +7,8 @@ import pytest
 from jepa_core.checkpoint_paths import is_meant_as_checkpoint, meant_by, other_model
 from jepa_core.errors import UnreadableCheckpoint
 from jepa_core.sidecar import find_config
-from jepa_core.weight_files import open_weights, weights_path
+from jepa_core.weight_files import open_weights
+from jepa_core.weight_folder import files_of
 
 
 def folder_of(path, *names):
@@ -79,13 +80,13 @@ def test_what_cannot_be_decided_is_handed_on_as_it_is(tmp_path):
     assert meant_by(folder / "params.yaml").path == folder / "params.yaml"
     assert meant_by(tmp_path / "nowhere").path == tmp_path / "nowhere"
     with pytest.raises(UnreadableCheckpoint, match="without one file of weights"):
-        weights_path(folder)
+        files_of(folder)
 
 
 def test_the_loader_takes_a_folder_with_one_file_of_weights(tmp_path):
     folder = folder_of(tmp_path / "lewm", "config.json", "weights.pt")
 
-    assert weights_path(folder) == folder / "weights.pt"
+    assert files_of(folder) == (folder / "weights.pt",)
 
 
 def test_the_only_other_name_of_a_config_is_said_by_the_folder_it_is_in(tmp_path):

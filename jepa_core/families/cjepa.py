@@ -315,14 +315,12 @@ class CJepa:
     def roll_slots(self, observed: Tensor, frames: int) -> Tensor:
         """CLEVRER's roll-out (2.4): observed (T, S, D) → the next `frames` (frames, S, D).
 
-        One sequence per offset, each of every frameskip-th frame, rolled on by its own predictions and interleaved.
-        They are counted from the end: the first frame predicted follows `skip` frames after the newest of its sequence.
+        One sequence of every frameskip-th frame per offset, counted from the end; rolled on alone, then interleaved.
         """
         skip, h = self.reading.frameskip, self.predictor.spec.history
-        behind = observed.shape[0] % skip
         out = observed.new_zeros(frames, *observed.shape[1:])
         for offset in range(min(skip, frames)):
-            sequence = observed[(behind + offset) % skip :: skip][-h:][None]  # (1, ≤ h, S, D)
+            sequence = observed[(len(observed) + offset) % skip :: skip][-h:][None]  # (1, ≤ h, S, D)
             wanted = len(range(offset, frames, skip))
             predicted = sequence[:, :0]
             while predicted.shape[1] < wanted:

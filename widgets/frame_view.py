@@ -39,6 +39,7 @@ class FrameView(QWidget):
         self._inspection: Inspection | None = None
         self._age_ms: float | None = None
         self._input_size = 0
+        self._patch = 0
         self._title = ""
         self._layers = FrameLayers(frozenset({"error", "masks"}))
         self._scale, self._color_map = Scale(), colormaps.ERROR
@@ -112,6 +113,7 @@ class FrameView(QWidget):
     def set_checkpoint(self, info: CheckpointInfo | None) -> None:
         """Whose input size stands beside the dashed square."""
         self._input_size = 0 if info is None else info.input.size
+        self._patch = 0 if info is None else info.input.patch
         self.update()
 
     def set_layers(self, layers: set[str] | frozenset[str]) -> None:
@@ -321,6 +323,9 @@ class FrameView(QWidget):
     def _square_words(self) -> list[str]:
         """What is said beside the square, the longest first: the first one that fits is drawn."""
         n = self._input_size
+        layout = self._inspection.layout if self._inspection is not None else None
+        if layout is not None and layout.kind == "grid" and layout.shape[1] == layout.shape[2]:
+            n = layout.shape[2] * self._patch  # of this look: it may have been stepped down since
         if n:
             saw, short = (
                 self.tr("the model saw {0} × {0} of this square").format(n),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QLabel
 
 from console import notices
 from console.window_files import kind_of
-from jepa_core.errors import KeysDiffer, NotAble
+from jepa_core.errors import GaveWay, KeysDiffer, NotAble
 from jepa_core.types import MaskRule
 from tests.helpers.pipeline import make_report, make_source
 from tests.helpers.window import open_window, watch
@@ -115,6 +118,20 @@ def test_a_lost_engine_is_said_and_cleared_when_it_is_back(qtbot, opened):
     qtbot.waitUntil(lambda: "engine_lost" in window.desk.banner.codes())
     pipeline.say(notices.EngineRestored(3.2))
     qtbot.waitUntil(lambda: window.desk.banner.codes() == ())
+
+
+def test_a_step_down_the_ladder_says_what_changed_and_stays_until_a_person_loads_again(qtbot, opened):
+    window, pipeline = opened
+    watch(qtbot, window, pipeline)
+    smaller = replace(pipeline.checkpoint_info, input=replace(pipeline.checkpoint_info.input, size=192))
+
+    pipeline.say(notices.SteppedDown(GaveWay("Resolution: 256 px → 192 px.", "Load it again."), smaller))
+    qtbot.waitUntil(lambda: "ladder" in window.desk.banner.codes())
+
+    assert window.state.checkpoint.input.size == 192
+    assert "256 px → 192 px" in " ".join(words.text() for words in window.desk.banner.findChildren(QLabel))
+    window.models.load("/models/vitl.pt")
+    qtbot.waitUntil(lambda: "ladder" not in window.desk.banner.codes())
 
 
 def test_a_drawn_region_becomes_the_mask(qtbot, opened):

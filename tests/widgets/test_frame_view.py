@@ -228,6 +228,17 @@ def test_text_twin_says_what_the_picture_shows(view: FrameView) -> None:
     assert "upper centre" in view.accessibleDescription()
 
 
+def test_square_says_the_size_this_look_was_made_at(view: FrameView) -> None:
+    view.set_checkpoint(make_checkpoint())
+    view.show_frame(make_frame())
+    look = make_inspection(rule="future")
+
+    view.show_inspection(look)
+
+    side = look.layout.shape[2] * make_checkpoint().input.patch
+    assert view._square_words()[-1] == f"saw {side} × {side}"
+
+
 def test_a_rainbow_cannot_be_chosen(view: FrameView) -> None:
     with pytest.raises(ValueError, match="jet"):
         view.set_color_map("jet")

@@ -11,7 +11,7 @@ else belongs to the thread that looks.
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -48,6 +48,21 @@ from jepa_core.types import (
 NO_MOTION = ClipMotion(None, None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What one look is made of: pixels on the host and facts, nothing of the model."""
+
+    crops: NDArray[np.uint8]  # (T, S, S, 3)
+    masks: MaskSet
+    layout: TokenLayout
+    motion: ClipMotion
+    frames: tuple[int, ...]
+    seq: int
+    t_ns: int
+    step: int
+    extra: dict[str, float]  # signals that are not measured here
+
+
 class Engine:
     """One loaded checkpoint, its clip and its look counter."""
 
@@ -62,6 +77,7 @@ class Engine:
         self._drill = EngineDrill(options, cancel or CancelToken())
         self._stride = options.stride or model.info.input.tubelet
         self._viewer = LatentViewer()
+        self._last: _Given | None = None  # what the last look was made of
         self._lock = threading.Lock()  # guards what follows
         self._buffer = ClipBuffer(model.info.input, options.clip_frames)
         self._rule = options.mask
@@ -72,6 +88,7 @@ class Engine:
         self._n_looks = 0  # looks since reset: decides the masks
         self._step = 0  # looks since the checkpoint was loaded
         self._is_due = False
+        self._is_asked = False  # another view was asked for since the last look
         self._let_go = 0  # looks that were due when the one before had not been made yet
 
     # --- frames ----------------------------------------------------------------------------------------------------
@@ -124,6 +141,12 @@ class Engine:
             return self._is_due
 
     @property
+    def is_asked(self) -> bool:
+        """Has another view been asked for since the last look?"""
+        with self._lock:
+            return self._is_asked
+
+    @property
     def looks_let_go(self) -> int:
         """Looks that were due and never made, because the model was still busy with an older one."""
         with self._lock:
@@ -147,8 +170,9 @@ class Engine:
             self._rule = rule
 
     def set_view(self, view: LatentView) -> None:
-        """Looks from now on show this of their latents."""
+        """Looks from now on show this of their latents; the last one can be made again to show it at once."""
         with self._lock:
+            self._is_asked = view.kind != "none" and view != self._view
             self._view = view
 
     def reset(self) -> None:
@@ -173,6 +197,7 @@ class Engine:
         step = step_down(now, footing.limits(self.info))
         if step is None or model is None:
             return None
+        self._last = None  # of another size
         with self._lock:
             if step.what == "resolution":
                 self.info = footing.resized(model, step.rung.size)
@@ -193,7 +218,7 @@ class Engine:
         Raises NotFinite, OutOfMemory, DeviceLost, or RequestError for a mask rule that does not fit.
         """
         with self._lock:
-            self._is_due = False
+            self._is_due = self._is_asked = False
             clip = self._buffer.clip()
             rule = rule_for(self._rule, self.info)
             if clip is None or not _is_long_enough(clip, self.info, rule):
@@ -204,18 +229,27 @@ class Engine:
         start_ns = self._clock.now_ns()
         self._drill.delay()
         layout = self._layout(len(clip.frames), box)
-        return self._look(
+        self._last = _Given(
             clip.crops(),
             make_masks(rule, layout, look),
             layout,
-            motion=clip.motion,
-            frames=clip.seqs,
-            seq=clip.newest.seq,
-            t_ns=clip.newest.t_ns,
-            start_ns=start_ns,
-            step=step,
-            extra=self._drill.signals(clip.newest.barcode),
+            clip.motion,
+            clip.seqs,
+            clip.newest.seq,
+            clip.newest.t_ns,
+            step,
+            self._drill.signals(clip.newest.barcode),
         )
+        return self._look(self._last, start_ns)
+
+    def look_again(self) -> Inspection | None:
+        """The last look once more, for a view that was asked for since: the same numbers. None after a jump.
+
+        A paused source gives no new frames, and what a person asks to see must not wait for one.
+        """
+        with self._lock:
+            self._is_asked = False
+        return None if self._last is None else self._look(self._last, self._clock.now_ns())
 
     def look(
         self,
@@ -240,54 +274,39 @@ class Engine:
         layout = self._layout(len(crops), box)
         masks = restored(masks, layout, self.info)
         start_ns = self._clock.now_ns()
-        return self._look(
-            crops, masks, layout, motion=motion, frames=frames, seq=seq, t_ns=t_ns, start_ns=start_ns, step=step,
-            extra={},
-        )  # fmt: skip
+        return self._look(_Given(crops, masks, layout, motion, frames, seq, t_ns, step, {}), start_ns)
 
-    def _look(
-        self,
-        crops: NDArray[np.uint8],
-        masks: MaskSet,
-        layout: TokenLayout,
-        *,
-        motion: ClipMotion,
-        frames: tuple[int, ...],
-        seq: int,
-        t_ns: int,
-        start_ns: int,
-        step: int,
-        extra: dict[str, float],
-    ) -> Inspection:
+    def _look(self, given: _Given, start_ns: int) -> Inspection:
+        layout = given.layout
         metric = self.metric
         device, dtype = torch.device(self.info.device), getattr(torch, self.info.dtype)
         with torch.inference_mode(), device_errors("looking"):
             self._drill.check_room(layout.n_tokens * dtype.itemsize)
-            clip = normalise(crops, self.info.input, device, dtype)  # (1, 3, T, S, S)
-            prediction, masks, note = self._predict(clip, masks, motion, layout)
-            shown, view = self._show(clip, prediction, masks, layout, seq)
+            clip = normalise(given.crops, self.info.input, device, dtype)  # (1, 3, T, S, S)
+            prediction, masks, note = self._predict(clip, given.masks, given.motion, layout)
+            shown, view = self._show(clip, prediction, masks, layout, given.seq)
             pooled = pooled_means(prediction)
             l1_of_target = host_error(prediction, "l1")
             of_target = l1_of_target if metric == "l1" else host_error(prediction, metric)
-        check_finite(of_target, l1_of_target, pooled, seq)
+        check_finite(of_target, l1_of_target, pooled, given.seq)
         l1 = spread(l1_of_target, masks, layout.n_tokens)
         error = l1 if metric == "l1" else spread(of_target, masks, layout.n_tokens)
-        signals = measure(EngineLook(l1=l1, error=error, pooled=pooled, crops=crops, layout=layout))
+        signals = measure(EngineLook(l1=l1, error=error, pooled=pooled, crops=given.crops, layout=layout))
         return Inspection(
-            seq=seq,
-            t_ns=t_ns,
-            clip=frames,
+            seq=given.seq,
+            t_ns=given.t_ns,
+            clip=given.frames,
             layout=layout,
             masks=masks,
             error=frozen(error),
             metric=metric,
-            signals=signals | extra,
+            signals=signals | given.extra,
             pooled=frozen(pooled),
             colors=shown.colors,
             start_ns=start_ns,
             end_ns=self._clock.now_ns(),
             checkpoint=self.info.id,
-            step=step,
+            step=given.step,
             note=note,
             view=view,
             basis=shown.basis,
@@ -323,6 +342,8 @@ class Engine:
             view = self._view
         if view.kind == "none" or self._model is None:
             return NOTHING, None
+        if view.kind == "attention":  # every look of slots carries it; the view says whose is shown
+            return NOTHING, view
         view = replace(view, level=level_there(view.level, self.info.levels))
         if prediction.latents is None:
             prediction = replace(prediction, latents=latents_of(self._model, clip))
@@ -335,6 +356,7 @@ class Engine:
         return TokenLayout(self.info.layout, self._model.grid(n_frames), self.info.input.tubelet, box)
 
     def _reset(self) -> None:
+        self._last = None
         self._buffer.reset()
         self._n_ingested = 0
         self._n_looks = 0

@@ -36,6 +36,7 @@ from jepa_core.messages import (
     Loaded,
     LoadProgress,
     Looked,
+    LookedAgain,
     Refused,
     Released,
     ResetClip,
@@ -230,7 +231,7 @@ class EngineClient(ABC):
             with self._changed:
                 self._beat = message
             self._tell(message)
-        elif isinstance(message, Looked):
+        elif isinstance(message, Looked | LookedAgain):
             freeze_arrays(message.inspection)
             freeze_arrays(message.inspection.masks)
             self._tell(message)

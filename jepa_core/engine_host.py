@@ -38,6 +38,7 @@ from jepa_core.messages import (
     Loaded,
     LoadProgress,
     Looked,
+    LookedAgain,
     Refused,
     Released,
     ResetClip,
@@ -133,6 +134,7 @@ class EngineHost:
                 self._settings[type(message)] = message
                 if self._engine is not None:
                     _set(self._engine, message)
+                self._changed.notify_all()
         elif isinstance(message, ResetClip):
             engine = self._engine
             if engine is not None:
@@ -229,7 +231,7 @@ class EngineHost:
             return not self._is_stopped
 
     def _is_due(self) -> bool:
-        return self._engine is not None and self._engine.is_due
+        return self._engine is not None and (self._engine.is_due or self._engine.is_asked)
 
     def _next_order(self) -> tuple[LoadCheckpoint, CancelToken] | UnloadCheckpoint | None:
         with self._changed:
@@ -246,6 +248,8 @@ class EngineHost:
                 if inspection is not None:
                     self._reply(Looked(inspection))
                     self._last_fault = ""
+            elif engine is not None and engine.is_asked and (again := engine.look_again()) is not None:
+                self._reply(LookedAgain(again))
         except Exception as failure:  # noqa: BLE001 - the thread's edge: a failed look must not end the engine
             self._report(failure)
         for seq in answers:

@@ -34,7 +34,7 @@ class Latents:
 
     @property
     def has_predictions(self) -> bool:
-        return self.predicted is not None and bool(self.masks.targets)
+        return self.predicted is not None and any(len(mask) for mask in self.masks.targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class LatentViewer:
 
     def show(self, view: LatentView, latents: Latents) -> Shown:
         """What `view` asks for of these latents. Raises NotFinite for a latent that is no number."""
-        if view.kind == "none" or (view.of == "predicted" and not latents.has_predictions):
+        if view.kind not in ("pca", "similarity") or (view.of == "predicted" and not latents.has_predictions):
             return NOTHING
         if not np.isfinite(latents.target).all():
             raise NotFinite(

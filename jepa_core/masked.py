@@ -135,7 +135,7 @@ class MaskedModel:
 
     def _without_predictor(self) -> NotAble:
         return NotAble(
-            f"{self.info.variant}: this file has no predictor, so nothing can be predicted.",
+            "This file has no predictor: features can be looked at, predictions cannot.",
             "Load a checkpoint that holds `predictor`.",
         )
 

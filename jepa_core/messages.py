@@ -184,6 +184,13 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class LookedAgain:
+    """The last look with another view: for the screen, not for the record, which has it already."""
+
+    inspection: Inspection
+
+
+@dataclass(frozen=True, slots=True)
 class FrameDone:
     seq: int
 

@@ -68,7 +68,9 @@ class BasisFit:
         return self.tokens >= LEAST_TOKENS
 
     def add(self, latents: Floats, seq: int) -> None:
-        """(N, D) latents of the look that ended with frame `seq`."""
+        """(N, D) latents of the look that ended with frame `seq`. A look that is made again does not count twice."""
+        if seq in self._seqs:
+            return
         self._parts.append(np.array(latents, np.float32))  # a copy: the caller's array may be written again
         self._seqs.append(seq)
 

@@ -128,11 +128,11 @@ class MaskSet:
 class LatentView:
     """What is shown of the latents themselves: what a person set, not what came of it."""
 
-    kind: str = "none"  # "none" | "pca" colours of a fixed basis | "similarity" to one token
+    kind: str = "none"  # "none" | "pca" colours of a fixed basis | "similarity" to one token | "attention" of one slot
     of: str = "target"  # "target" | "predicted"
     level: int = -1  # level of features of a family that has several (V-JEPA 2.1), -1 = the last
-    at: tuple[float, float] | None = None  # similarity: the place that was clicked, frame pixels
-    slot: int = -1  # similarity of object slots: the one that was clicked
+    at: tuple[float, float] | None = None  # the place that was clicked, frame pixels
+    slot: int = -1  # of object slots: the one that was clicked
     fit: int = 0  # which fit of the axes is wanted; another number than before fits them anew
 
 

@@ -215,7 +215,7 @@ class VJepa21:
         """
         if self.predictor is None:
             raise NotAble(
-                f"{self.info.variant}: this file has no predictor, so nothing can be predicted.",
+                "This file has no predictor: features can be looked at, predictions cannot.",
                 "Load a checkpoint that holds `predictor`.",
             )
         grid = grid or self.settings.native

@@ -31,6 +31,7 @@ from jepa_core.messages import (
     LoadCheckpoint,
     Loaded,
     Looked,
+    LookedAgain,
     Refused,
     SetMask,
     SetView,
@@ -285,6 +286,53 @@ class TestInTheEngine:
         assert look.basis.fitted_on >= LEAST_TOKENS
 
 
+class TestALookMadeAgain:
+    def test_shows_another_view_of_the_last_look_with_the_same_numbers(self):
+        engine = toy_engine(LatentView())
+        [*_, last] = looks(engine, range(16))
+        assert not engine.is_asked
+        engine.set_view(LatentView("similarity", at=(20.0, 20.0)))
+        assert engine.is_asked
+        again = engine.look_again()
+        assert not engine.is_asked
+        assert again is not None
+        assert again.similarity is not None
+        assert (again.seq, again.step, again.clip, again.masks) == (
+            last.seq,
+            last.step,
+            last.clip,
+            last.masks,
+        )
+        np.testing.assert_array_equal(again.error, last.error)
+        np.testing.assert_array_equal(again.pooled, last.pooled)
+        assert dict(again.signals) == dict(last.signals)
+
+    def test_does_not_change_the_looks_that_follow(self):
+        engine, plain = toy_engine(LatentView()), toy_engine(LatentView())
+        looks(engine, range(16)), looks(plain, range(16))
+        for at in ((5.0, 5.0), (50.0, 50.0)):
+            engine.set_view(LatentView("similarity", at=at))
+            engine.look_again()
+        for ours, theirs in zip(looks(engine, range(16, 24)), looks(plain, range(16, 24)), strict=True):
+            assert (ours.step, ours.masks.seed) == (theirs.step, theirs.masks.seed)
+            np.testing.assert_array_equal(ours.error, theirs.error)
+
+    def test_is_not_asked_for_by_the_same_view_or_by_none(self):
+        engine = toy_engine()
+        looks(engine, range(16))
+        engine.set_view(PCA)
+        assert not engine.is_asked
+        engine.set_view(LatentView())
+        assert not engine.is_asked
+
+    def test_is_none_after_a_jump(self):
+        engine = toy_engine()
+        looks(engine, range(16))
+        engine.reset()
+        engine.set_view(LatentView("pca", fit=1))
+        assert engine.look_again() is None
+
+
 class TestLevels:
     @pytest.fixture
     def golden(self) -> tuple[Engine, dict[str, np.ndarray]]:
@@ -388,7 +436,7 @@ def hosted() -> Iterator[list[tuple[EngineClient, _Heard]]]:
         engine.stop()
 
 
-def test_a_view_and_a_mask_rule_that_are_set_while_a_checkpoint_loads_count():
+def test_a_view_and_a_mask_rule_that_are_set_while_a_checkpoint_loads_count_and_a_view_needs_no_new_frame():
     told: queue.SimpleQueue[object] = queue.SimpleQueue()
     host = EngineHost(told.put, FakeClock(), loader=LOADER)
     host.handle(LoadCheckpoint("scripted:", None, EngineOptions()))
@@ -403,10 +451,15 @@ def test_a_view_and_a_mask_rule_that_are_set_while_a_checkpoint_loads_count():
             host.handle(FrameHere.of(make_frame(seq), 0, must_answer=True), make_frame(seq).rgb)
         while not isinstance(message := told.get(timeout=60), Looked):
             pass
+        host.handle(SetView(LatentView("similarity", at=(25.0, 9.0))))  # nothing new comes from the source
+        while not isinstance(again := told.get(timeout=60), LookedAgain):
+            pass
     finally:
         host.stop()
         thread.join()
     look = message.inspection
+    assert again.inspection.seq == look.seq
+    assert again.inspection.view == LatentView("similarity", at=(25.0, 9.0))
     assert look.view == LatentView("similarity", at=(9.0, 9.0))
     assert look.similarity is not None
     assert len(look.masks.targets[0]) == look.layout.n_tokens // 2

@@ -17,12 +17,15 @@ ERROR = "inferno"
 ERROR_COLOR_SAFE = "cividis"
 ENERGY = "viridis"
 DIFFERENCE = "CET-CBD1"
+SIMILARITY = "CET-L6"  # one hue whose lightness rises, told from the error's by any eyes
+FIRST_AXIS = "viridis"  # of PCA colours, beside the composite that is not safe for every pair of eyes
 
 TITLES = {
     ERROR: "inferno",
     ERROR_COLOR_SAFE: "cividis (colour-safe)",
     ENERGY: "viridis (low is good)",
     DIFFERENCE: "blue–yellow, zero centred",
+    SIMILARITY: "blue–cyan",
 }
 ERROR_MAPS = (ERROR, ERROR_COLOR_SAFE)
 
@@ -88,4 +91,26 @@ def color_error(error: NDArray[np.float32], scale: Scale, name: str = ERROR) -> 
     index = np.clip(np.where(known, fraction, 0.0) * 255, 0, 255).astype(np.uint8)
     colored = error_table(name)[index].copy()  # (H', W', 4)
     colored[~known] = 0
+    return colored
+
+
+@lru_cache(maxsize=1)
+def similarity_table() -> NDArray[np.uint8]:
+    """(256, 4) uint8 RGBA, not premultiplied: what is not alike lets the picture through, as an expected error does."""
+    fraction = np.linspace(0.0, 1.0, 256)
+    alpha = 0.25 + np.clip(fraction / 0.6, 0.0, 1.0) * 0.53
+    made = np.concatenate([table(SIMILARITY), np.round(alpha * 255).astype(np.uint8)[:, None]], axis=1)
+    made.setflags(write=False)
+    return made
+
+
+def color_similarity(cosine: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(H', W') float32 cosine, NaN where there is no latent → (H', W', 4) uint8 RGBA on the fixed scale 0 … 1.
+
+    Below 0 is drawn as 0; transparent where NaN.
+    """
+    is_known = np.isfinite(cosine)
+    index = np.rint(np.clip(np.where(is_known, cosine, 0.0), 0.0, 1.0) * 255).astype(np.uint8)
+    colored = similarity_table()[index].copy()  # (H', W', 4)
+    colored[~is_known] = 0
     return colored

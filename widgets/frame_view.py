@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -19,7 +19,10 @@ from widgets.chips import Piece, paint_caption, paint_chip, paint_dashed, paint_
 from widgets.colormaps import Scale
 from widgets.frame_layers import FrameLayers
 from widgets.frame_words import footer, header, token_words
+from widgets.latent_maps import map_shape
+from widgets.latent_words import layer_of, place_words
 from widgets.overlays.base import Stage
+from widgets.region_tool import RegionTool
 from widgets.state_notice import StateNotice
 from widgets.theme import Theme, current, follow
 
@@ -28,7 +31,9 @@ class FrameView(QWidget):
     """Shows one frame with the newest look of the model over it."""
 
     regionDrawn = Signal(object)  # Box in frame pixels
+    placeClicked = Signal(object)  # (x, y) in frame pixels, while a layer asks for a place
     actionRequested = Signal(str)  # text of the button of the state card
+    inspectionShown = Signal(object)  # Inspection, or None
     tokenHovered = Signal(object)  # str, or None when the cursor left the tokens
     framePainted = Signal(object)  # Frame, the first time it is on the screen
 
@@ -43,9 +48,8 @@ class FrameView(QWidget):
         self._title = ""
         self._layers = FrameLayers(frozenset({"error", "masks"}))
         self._scale, self._color_map = Scale(), colormaps.ERROR
-        self._is_region_tool = False
-        self._drag: tuple[QPointF, QPointF] | None = None
-        self._region: Box | None = None
+        self._region = RegionTool()
+        self._latent_hint, self._takes_clicks = "", False
         self._token: tuple[int, int] | None = None
         self._is_new = False
         self._notice = StateNotice(self)
@@ -86,6 +90,7 @@ class FrameView(QWidget):
         self._inspection = inspection
         self._layers.prepare(inspection)
         self.setAccessibleDescription(self.description())
+        self.inspectionShown.emit(inspection)
         if self._token is not None:
             self.tokenHovered.emit(self.token_words(*self._token))
         self.update()
@@ -135,15 +140,19 @@ class FrameView(QWidget):
 
     def set_region_tool(self, is_on: bool) -> None:
         """Whether the mouse draws a rectangle to hide."""
-        self._is_region_tool = is_on
-        self._drag = None
-        self.setCursor(Qt.CursorShape.CrossCursor if is_on else Qt.CursorShape.ArrowCursor)
-        self.update()
+        self._region.take(is_on)
+        self._show_hand()
 
     def show_region(self, region: Box | None) -> None:
         """The drawn region, frame pixels; kept on the picture while it is the rule."""
-        self._region = region
+        self._region.region = region
         self.update()
+
+    def set_latent_hint(self, text: str, *, takes_clicks: bool) -> None:
+        """What is to be said instead of the latents, such as that a recording has none, "" = nothing; and whether a
+        click chooses what they are shown for."""
+        self._latent_hint, self._takes_clicks = text, takes_clicks
+        self._show_hand()
 
     @property
     def frame(self) -> Frame | None:
@@ -179,16 +188,26 @@ class FrameView(QWidget):
         return "".join(text for text, _role, _bold in self._footer())
 
     def token_words(self, row: int, column: int) -> str | None:
-        """The error of one token in words; None where there is no token."""
-        return None if self._inspection is None else token_words(self._inspection, self._scale, row, column)
+        """The error or the latent of one place in words; None where there is none."""
+        if self._inspection is None:
+            return None
+        if layer := layer_of(self._layers.names):
+            return None if self._latent_hint else place_words(self._inspection, layer, row, column)
+        return token_words(self._inspection, self._scale, row, column)
 
     def _header(self) -> list[Piece]:
-        return [] if self._frame is None else header(self._frame, self._inspection, self._title, self._age_ms)
+        if self._frame is None:
+            return []
+        layer = "" if self._latent_hint else layer_of(self._layers.names)
+        return header(self._frame, self._inspection, self._title, self._age_ms, layer)
 
     def _footer(self) -> list[Piece]:
         if self._frame is None or self._inspection is None:
             return []
-        return footer(self._inspection, self._scale, self._token)
+        words = None if self._token is None else self.token_words(*self._token)
+        if words is not None:
+            return [(words, "text", False)]
+        return footer(self._inspection, layer_of(self._layers.names), self._latent_hint)
 
     # geometry
 
@@ -259,7 +278,7 @@ class FrameView(QWidget):
                 paint_sentence(painter, theme, self.gap_text(), stage.picture)
             else:
                 self._paint_look(painter, stage)
-            self._paint_regions(painter, stage)
+            self._region.paint(painter, stage)
             strip = self._strip(theme)
             head, foot = self._header(), self._footer()
             ages = [piece for piece in head if piece[1] != "text"] if len(head) > 2 else []
@@ -274,24 +293,29 @@ class FrameView(QWidget):
             self.framePainted.emit(self._frame)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        if self._drag is not None:
-            self._drag = (self._drag[0], event.position())
+        if self._region.is_dragging:
+            self._region.move(event.position())
             self.update()
             return
         self._hover(event.position())
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        if self._is_region_tool and event.button() == Qt.MouseButton.LeftButton and not self._image.isNull():
-            self._drag = (event.position(), event.position())
+        if event.button() != Qt.MouseButton.LeftButton or self._image.isNull():
+            return
+        if self._region.is_on:
+            self._region.press(event.position())
+        elif self._takes_clicks:
+            stage = self._stage(current())
+            if stage.picture.contains(event.position()):
+                at = stage.to_frame(event.position())
+                self.placeClicked.emit((at.x(), at.y()))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if self._drag is None or event.button() != Qt.MouseButton.LeftButton:
+        if not self._region.is_dragging or event.button() != Qt.MouseButton.LeftButton:
             return
-        box = self._dragged_box(event.position())
-        self._drag = None
+        box = self._region.release(event.position(), self._stage(current()))
         self.update()
         if box is not None:
-            self._region = box
             self.regionDrawn.emit(box)
 
     def leaveEvent(self, event: QEvent) -> None:
@@ -310,9 +334,10 @@ class FrameView(QWidget):
         square = stage.box_to_widget(inspection.layout.crop).adjusted(0.5, 0.5, -0.5, -0.5)
         if not self._layers.hides_all:  # the double outline already stands there
             paint_dashed(painter, stage.theme, square)
-        if self._token is not None and inspection.layout.kind == "grid":
+        shape = map_shape(inspection)
+        if self._token is not None and shape is not None:
             row, column = self._token
-            cell = stage.token_transform(inspection.layout).mapRect(QRectF(column, row, 1, 1))
+            cell = stage.cell_transform(inspection.layout, *shape).mapRect(QRectF(column, row, 1, 1))
             for width, role in ((3, "ink_dark"), (1, "ink_light")):
                 painter.setPen(QPen(stage.theme.color(role), width))
                 painter.drawRect(cell)
@@ -341,37 +366,28 @@ class FrameView(QWidget):
     def _is_gap(self) -> bool:
         return self._frame is not None and self._frame.is_gap
 
-    def _paint_regions(self, painter: QPainter, stage: Stage) -> None:
-        """The rectangle being drawn, or the one that was drawn while its tool is in hand."""
-        rect = None
-        if self._drag is not None:
-            rect = QRectF(*self._drag).normalized().intersected(stage.picture)
-        elif self._region is not None and self._is_region_tool:
-            rect = stage.box_to_widget(self._region)
-        if rect is None:
-            return
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        for width, role in ((4.0, "ink_dark"), (2.0, "ink_light")):
-            painter.setPen(QPen(stage.theme.color(role), width))
-            painter.drawRect(rect)
-        painter.drawLine(QLineF(rect.topLeft(), rect.bottomRight()))
-
     # cursor and region
 
     def _hover(self, at: QPointF) -> None:
         inspection = self._inspection
-        if inspection is None or self._image.isNull() or self._is_gap or inspection.layout.kind != "grid":
+        shape = None if inspection is None else map_shape(inspection)
+        if inspection is None or shape is None or self._image.isNull() or self._is_gap:
             return
         stage = self._stage(current())
         if not stage.picture.contains(at):
             self._set_token(None)
             return
-        inverse, is_invertible = stage.token_transform(inspection.layout).inverted()
-        token = inverse.map(at)
-        row, column = math.floor(token.y()), math.floor(token.x())
-        _, rows, columns = inspection.layout.shape
-        inside = is_invertible and 0 <= row < rows and 0 <= column < columns
+        inverse, is_invertible = stage.cell_transform(inspection.layout, *shape).inverted()
+        place = inverse.map(at)
+        row, column = math.floor(place.y()), math.floor(place.x())
+        inside = is_invertible and 0 <= row < shape[0] and 0 <= column < shape[1]
         self._set_token((row, column) if inside else None)
+
+    def _show_hand(self) -> None:
+        """The cursor tells what a click does."""
+        shape = Qt.CursorShape.PointingHandCursor if self._takes_clicks else Qt.CursorShape.ArrowCursor
+        self.setCursor(Qt.CursorShape.CrossCursor if self._region.is_on else shape)
+        self.update()
 
     def _set_token(self, token: tuple[int, int] | None) -> None:
         if token == self._token:
@@ -379,14 +395,3 @@ class FrameView(QWidget):
         self._token = token
         self.tokenHovered.emit(None if token is None else self.token_words(*token))
         self.update()
-
-    def _dragged_box(self, end: QPointF) -> Box | None:
-        """The dragged rectangle in frame pixels, inside the frame; None when it was only a click."""
-        if self._drag is None:
-            return None
-        stage = self._stage(current())
-        rect = QRectF(self._drag[0], end).normalized().intersected(stage.picture)
-        if rect.width() < 4 or rect.height() < 4:
-            return None
-        first, last = stage.to_frame(rect.topLeft()), stage.to_frame(rect.bottomRight())
-        return (first.x(), first.y(), last.x() - first.x(), last.y() - first.y())

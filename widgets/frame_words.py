@@ -12,17 +12,26 @@ from PySide6.QtCore import QCoreApplication
 from jepa_core.types import Frame, Inspection
 from widgets.chips import Piece
 from widgets.colormaps import Scale
+from widgets.latent_words import latent_footer, latent_frames, why_not
 from widgets.overlays.base import error_map, newest_step, predicted_frames, step_frames, strongest_words
 from widgets.words import duration, frame_range, grouped, number, plural
 
 
-def header(frame: Frame, inspection: Inspection | None, title: str, age_ms: float | None) -> list[Piece]:
-    """The picture's frame, the frames of the prediction, and in amber how far apart they are."""
+def header(
+    frame: Frame, inspection: Inspection | None, title: str, age_ms: float | None, layer: str = ""
+) -> list[Piece]:
+    """The picture's frame, the frames of the prediction, and in amber how far apart they are.
+
+    layer   "projection", "similarity" or "attention" where latents are shown instead of the error
+    """
     pieces: list[Piece] = [(f"{title} · ", "text", True)] if title else []
     pieces.append((_tr("frame {0}").format(grouped(frame.seq)), "text", False))
     if inspection is None:
         return [*pieces, (_tr(" · no prediction yet"), "dim", False)]
-    if frames := predicted_frames(inspection):
+    if layer and not why_not(inspection, layer):
+        told = _tr(" · latents of frames {0}").format(frame_range(latent_frames(inspection)))
+        pieces.append((told, "text", False))
+    elif frames := predicted_frames(inspection):
         pieces.append((_tr(" · prediction of frames {0}").format(frame_range(frames)), "text", False))
     else:
         pieces.append((_tr(" · nothing was predicted"), "dim", False))
@@ -37,11 +46,18 @@ def header(frame: Frame, inspection: Inspection | None, title: str, age_ms: floa
     return pieces
 
 
-def footer(inspection: Inspection, scale: Scale, token: tuple[int, int] | None) -> list[Piece]:
-    """The token under the cursor, or surprise, place and the trivial baseline beside them."""
-    if token is not None and (told := token_words(inspection, scale, *token)) is not None:
-        return [(told, "text", False)]
-    pieces: list[Piece] = [(_tr("Surprise {0}").format(number(inspection.surprise)), "text", True)]
+def footer(inspection: Inspection, layer: str = "", hint: str = "") -> list[Piece]:
+    """Surprise, place and the trivial baseline beside them; where latents are shown, what is shown of them.
+
+    layer   as in `header`
+    hint    what is to be said instead of the latents; "" = nothing
+    """
+    if layer:
+        pieces = [(hint, "text", False)] if hint else latent_footer(inspection, layer)
+        return [*pieces, *_note(inspection)]
+    if inspection.note:
+        return [(inspection.note, "text", False)]
+    pieces = [(_tr("Surprise {0}").format(number(inspection.surprise)), "text", True)]
     if where := strongest_words(inspection):
         pieces += [(_tr(" · strongest "), "text", False), (where, "text", True)]
     if inspection.layout.kind == "global":
@@ -52,6 +68,11 @@ def footer(inspection: Inspection, scale: Scale, token: tuple[int, int] | None) 
         difference = number(float(inspection.signals["frame_difference"]))
         pieces.append((_tr(" · frame difference says {0}").format(difference), "text", False))
     return pieces
+
+
+def _note(inspection: Inspection) -> list[Piece]:
+    """Why there is no error beside the latents."""
+    return [(f" · {inspection.note}", "dim", False)] if inspection.note else []
 
 
 def token_words(inspection: Inspection, scale: Scale, row: int, column: int) -> str | None:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QButtonGroup, QCheckBox, QComboBox, QRadioButton, 
 
 from jepa_core.types import Box, MaskRule, TokenLayout
 from widgets import a11y, icons
+from widgets.latent_choice import LatentChoice
 from widgets.parts import Card, button, heading, key_hint, label, pad_field, row
 from widgets.theme import Theme, follow
 
@@ -18,7 +19,7 @@ LAYERS = (("error", "Prediction error", "E"), ("masks", "Masked regions", "M"))
 
 
 class LayersCard(QWidget):
-    """Checkboxes of the layers and the mask rule below them."""
+    """Checkboxes of the layers, the choice of latents, and the mask rule below them."""
 
     layersChanged = Signal(object)  # frozenset of layer names
     maskRuleChanged = Signal(object)  # MaskRule
@@ -39,6 +40,8 @@ class LayersCard(QWidget):
             a11y.name(box, self.tr(words), keys=key)
             self._boxes[name] = box
             layers.body.addLayout(row(box, None, key_hint(key)))
+        self.latents = LatentChoice()
+        layers.body.addWidget(self.latents)
         self._rules = {kind: QRadioButton(words) for kind, words in self._rule_words()}
         group = QButtonGroup(self)
         for kind, radio in self._rules.items():
@@ -103,6 +106,11 @@ class LayersCard(QWidget):
     @property
     def layers(self) -> frozenset[str]:
         return frozenset(name for name, box in self._boxes.items() if box.isChecked())
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Layers that have a box here."""
+        return frozenset(self._boxes)
 
     @property
     def rule(self) -> MaskRule:

@@ -46,21 +46,34 @@ def test_every_signal_tolerates_a_look_that_predicted_nothing(name: str):
     assert isinstance(SIGNALS[name].function(nothing), float)
 
 
+PAINTED = {  # overlay → the layouts whose latents have places it can paint
+    "error": {"grid"},
+    "projection": {"grid", "slots"},
+    "similarity": {"grid", "slots"},
+    "masks": {"grid"},
+    "attention": {"slots"},
+}
+
+
 @pytest.mark.parametrize("kind", LAYOUTS)
-@pytest.mark.parametrize("name", ["error", "masks"])
+@pytest.mark.parametrize("name", PAINTED)
 def test_every_overlay_paints_every_layout_or_leaves_the_picture_alone(qapp, name: str, kind: str):
     """A layout without places in the picture gets no made-up ones."""
     from PySide6.QtCore import QRectF
     from PySide6.QtGui import QImage, QPainter
 
-    from tests.widgets.builders import make_inspection
+    from tests.widgets.builders import make_seen
     from widgets import colormaps
     from widgets.overlays.base import OVERLAYS, Stage
     from widgets.theme import Theme
 
     module, _, attribute = OVERLAYS[name].partition(":")
     overlay = getattr(importlib.import_module(module), attribute)()
-    look = make_inspection(kind=kind, rule="future", shape=LAYOUTS[kind], crop=(0.0, 0.0, 64.0, 64.0))
+    latents = {"projection": "pca", "similarity": "similarity", "attention": "attention"}.get(name, "none")
+    look = make_seen(latents, layout=kind)
+    look = replace(look, layout=replace(look.layout, crop=(0.0, 0.0, 64.0, 64.0)))
+    if kind == "grid":
+        look = replace(look, view=replace(look.view, at=(10.0, 10.0)))
     stage = Stage(
         picture=QRectF(0, 0, 64, 64),
         frame_size=(64, 64),
@@ -79,7 +92,7 @@ def test_every_overlay_paints_every_layout_or_leaves_the_picture_alone(qapp, nam
 
     blank = QImage(64, 64, QImage.Format.Format_ARGB32)
     blank.fill(0)
-    assert (image != blank) == (kind == "grid")
+    assert (image != blank) == (kind in PAINTED[name])
 
 
 def panels() -> list[str]:
@@ -114,7 +127,7 @@ def test_every_panel_is_looked_at_in_more_than_one_state(panel: str):
 def test_every_overlay_of_the_registry_is_checked_here():
     from widgets.overlays.base import OVERLAYS
 
-    assert set(OVERLAYS) == {"error", "masks"}
+    assert set(OVERLAYS) == set(PAINTED)
 
 
 def test_every_action_leads_to_something_the_window_can_do(qtbot, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from jepa_core.types import (
     Health,
     InputSpec,
     Inspection,
+    LatentBasis,
+    LatentView,
     LoadReport,
     MaskSet,
     SourceInfo,
@@ -75,6 +78,44 @@ def make_inspection(
         end_ns=0,
         checkpoint="9c1e4f0a12b344b0:float32",
     )
+
+
+BASIS = LatentBasis("3fa96c01be77", (0.41, 0.17, 0.09), 384, -1, (12, 12))
+
+
+def make_seen(
+    kind: str = "pca", *, layout: str = "grid", of: str = "target", rule: str = "future", **changes: object
+) -> Inspection:
+    """A look whose latents are shown: colours of a smooth scene, likeness to the upper left, attention of slot 2."""
+    shape = {"grid": (8, 16, 16), "slots": (8, 4, 1), "global": (8, 1, 1)}[layout]
+    look = make_inspection(kind=layout, rule=rule, shape=shape)
+    n = look.layout.n_tokens
+    level = np.arange(n, dtype=np.float32) % (n // 8) / max(n // 8 - 1, 1)  # 0 … 1 within each step
+    colors = np.stack([255 * level, 255 * np.square(1 - level), 120 + 100 * np.sin(9 * level)], axis=1)
+    view = LatentView(kind, of, at=(185.0, 60.0) if layout == "grid" else None)
+    if layout == "slots":
+        view = replace(view, slot=1)
+        changes.setdefault("regions", make_regions())
+        changes.setdefault("attention", ATTENTION)
+    values: dict[str, object] = {"view": view}
+    if kind == "pca":
+        values |= {"colors": frozen(colors.astype(np.uint8)), "basis": BASIS}
+    elif kind == "similarity":
+        values["similarity"] = frozen((1 - 1.3 * level).astype(np.float32))
+    return replace(look, **(values | changes))  # type: ignore[arg-type]
+
+
+def make_regions() -> NDArray[np.float32]:
+    """(4, 6, 6): a ground, an object in the upper left, one in the lower right, one in the middle of the right."""
+    regions = np.zeros((4, 6, 6), np.float32)
+    regions[1, :2, :3] = regions[2, 4:, 3:] = regions[3, 2:4, 4:] = 0.9
+    regions[0] = 1 - regions.sum(axis=0)
+    return frozen(regions)
+
+
+ATTENTION = frozen(
+    np.array([[0.7, 0.1, 0.1, 0.1], [0.2, 0.55, 0.005, 0.245], [0.1, 0.2, 0.6, 0.1], [0.25] * 4], np.float32)
+)
 
 
 def _hidden(rule: str, shape: tuple[int, int, int]) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from jepa_core import catalogue
 from jepa_core.errors import KeysDiffer, ShapesDiffer, UnsafeFile
 from jepa_core.library import FolderProblem
 from jepa_core.tracks import SignalTrack
-from jepa_core.types import MaskRule, TokenLayout
+from jepa_core.types import Inspection, MaskRule, TokenLayout
 from tests.widgets.builders import (
     make_checkpoint,
     make_examined,
@@ -26,6 +27,7 @@ from tests.widgets.builders import (
     make_library,
     make_long_report,
     make_report,
+    make_seen,
     make_source,
 )
 from tests.widgets.claims_states import STATES as CLAIMS_STATES
@@ -39,6 +41,7 @@ from widgets.event_list import EventList, EventRow
 from widgets.frame_view import FrameView
 from widgets.health_strip import HealthStrip
 from widgets.layers_card import LayersCard
+from widgets.legend import Legend
 from widgets.library_page import LibraryPage
 from widgets.load_options import LoadChoice, LoadOptions
 from widgets.load_report import LoadReportView
@@ -133,7 +136,30 @@ def frame_view(state: str) -> QWidget:
         elif state in {"slots", "global"}:
             shape = (8, 7, 1) if state == "slots" else (8, 1, 1)
             view.show_inspection(make_inspection(kind=state, rule="future", shape=shape))
+        elif state in SEEN:
+            layer, look = SEEN[state]
+            view.set_layers({layer, "masks"})
+            view.show_inspection(look())
+        elif state == "features only":
+            note = "This file has no predictor: features can be looked at, predictions cannot."
+            view.show_inspection(replace(make_inspection(rule="none"), note=note))
+        elif state == "not recorded":
+            view.set_layers({"projection"})
+            view.set_latent_hint("Latents are not recorded.", takes_clicks=False)
+            view.show_inspection(make_inspection(rule="future"))
     return _sized(view, 340 if state == "narrow" else 900, 560)
+
+
+SEEN: dict[str, tuple[str, Callable[[], Inspection]]] = {
+    "colours": ("projection", make_seen),
+    "predicted colours": ("projection", lambda: make_seen(of="predicted", rule="multiblock")),
+    "colours of slots": ("projection", lambda: make_seen(layout="slots")),
+    "colours of one latent": ("projection", lambda: make_seen(layout="global")),
+    "gathering": ("projection", lambda: make_seen(colors=None, basis=None)),
+    "similarity": ("similarity", lambda: make_seen("similarity")),
+    "similarity of slots": ("similarity", lambda: make_seen("similarity", layout="slots")),
+    "attention": ("attention", lambda: make_seen("attention", layout="slots")),
+}
 
 
 def timeline(state: str) -> QWidget:
@@ -216,6 +242,12 @@ def model_card(state: str) -> QWidget:
 
 def layers_card(state: str) -> QWidget:
     card = LayersCard()
+    if state in ("latents", "levels", "slots"):
+        levels = 4 if state == "levels" else 1
+        layout = "slots" if state == "slots" else "grid"
+        card.latents.show_checkpoint(replace(make_checkpoint(), levels=levels, layout=layout))
+        card.latents.show_layer("attention" if state == "slots" else "projection")
+        state = "future"
     rule = MaskRule(state) if state != "drawn" else MaskRule("region", region=(100.0, 50.0, 160.0, 120.0))
     card.show_rule(rule, TokenLayout("grid", (8, 16, 16), 2, (0.0, 0.0, 360.0, 360.0)))
     return _sized(card, 290)
@@ -226,6 +258,18 @@ def color_scale(state: str) -> QWidget:
     if state == "unlocked":
         scale.findChild(QWidget, "lock").setChecked(False)  # type: ignore[union-attr]
     return _sized(scale, 290)
+
+
+def legend(state: str) -> QWidget:
+    made = Legend()
+    if state != "error":
+        layer = {"waiting": "projection", "not recorded": "similarity"}.get(state, state)
+        made.show_layer(layer, "latents are not recorded" if state == "not recorded" else "")
+        kind = {"projection": "pca"}.get(layer, layer)
+        layout = "slots" if layer == "attention" else "grid"
+        if state != "waiting":
+            made.latents.show_inspection(make_seen(kind, layout=layout))
+    return _sized(made, 290)
 
 
 def signal_table(state: str) -> QWidget:
@@ -476,7 +520,20 @@ def drift_view(state: str) -> QWidget:
 GALLERY: dict[str, tuple[Callable[[str], QWidget], tuple[str, ...]]] = {
     "frame_view": (
         frame_view,
-        ("empty", "busy", "error", "no prediction", "multiblock", "future", "slots", "global", "narrow"),
+        (
+            "empty",
+            "busy",
+            "error",
+            "no prediction",
+            "multiblock",
+            "future",
+            "slots",
+            "global",
+            "narrow",
+            *SEEN,
+            "features only",
+            "not recorded",
+        ),
     ),
     "timeline": (timeline, ("empty", "live", "threshold", "whole")),
     "override_bar": (override_bar, ("idle", "held", "reason", "severity", "failed", "disabled")),
@@ -484,7 +541,8 @@ GALLERY: dict[str, tuple[Callable[[str], QWidget], tuple[str, ...]]] = {
     "health_strip": (health_strip, ("empty", "live")),
     "source_card": (source_card, ("empty", "opening", "live", "paused", "error")),
     "model_card": (model_card, ("empty", "loading", "loaded", "demo", "refused")),
-    "layers_card": (layers_card, ("future", "multiblock", "region", "drawn")),
+    "layers_card": (layers_card, ("future", "multiblock", "region", "drawn", "latents", "levels", "slots")),
+    "legend": (legend, ("error", "projection", "similarity", "attention", "waiting", "not recorded")),
     "color_scale": (color_scale, ("locked", "unlocked")),
     "signal_table": (signal_table, ("empty", "live", "calibrated")),
     "event_list": (event_list, ("empty", "live")),

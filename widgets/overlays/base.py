@@ -20,11 +20,16 @@ from widgets.theme import Theme
 
 OVERLAYS: dict[str, str] = {
     "error": "widgets.overlays.error:ErrorOverlay",
+    "projection": "widgets.overlays.projection:ProjectionOverlay",
+    "similarity": "widgets.overlays.similarity:SimilarityOverlay",
     "masks": "widgets.overlays.masks:MasksOverlay",
+    "attention": "widgets.overlays.attention:AttentionOverlay",
 }  # painted in this order
 
-RASTERS = frozenset({"error"})
+RASTERS = frozenset({"error", "projection", "similarity"})
 """Overlays that colour the whole picture. At most one is on: two would mix, and each costs more than the picture."""
+ALONE = RASTERS | {"attention"}
+"""Overlays that share one legend: at most one is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,12 @@ class Stage:
 
     def token_transform(self, layout: TokenLayout) -> QTransform:
         """Token columns and rows → widget pixels, through the crop the model saw."""
-        x, y, w, h = layout.crop
         _, rows, columns = layout.shape
+        return self.cell_transform(layout, rows, columns)
+
+    def cell_transform(self, layout: TokenLayout, rows: int, columns: int) -> QTransform:
+        """Columns and rows of any map over the square the model saw → widget pixels."""
+        x, y, w, h = layout.crop
         return QTransform(self.to_widget()).translate(x, y).scale(w / columns, h / rows)
 
     def box_to_widget(self, box: tuple[float, float, float, float]) -> QRectF:
@@ -61,6 +70,16 @@ class Stage:
     def to_frame(self, at: QPointF) -> QPointF:
         inverse, _ok = self.to_widget().inverted()
         return inverse.map(at)
+
+
+def settled(layers: frozenset[str], before: frozenset[str]) -> frozenset[str]:
+    """The layers with at most one that stands alone: of several the one that was just turned on."""
+    alone = layers & ALONE
+    if len(alone) <= 1:
+        return layers
+    fresh = (alone - before) or alone
+    kept = next(name for name in OVERLAYS if name in fresh)
+    return layers - alone | {kept}
 
 
 class Overlay(Protocol):

@@ -12,6 +12,7 @@ from PySide6.QtCore import QLineF, QRectF, Qt
 from PySide6.QtGui import QBrush, QPainter, QPainterPath, QPen, QPixmap
 
 from jepa_core.types import Inspection, TokenLayout
+from widgets.outlines import cells, draw_double, outline
 from widgets.overlays.base import Stage, target_map
 from widgets.theme import Theme
 
@@ -34,7 +35,7 @@ class MasksOverlay:
         self._hidden = hidden
         self._cells, self._lines = QPainterPath(), []
         if hidden is not None:
-            self._cells, self._lines = _cells(hidden), _outline(hidden)
+            self._cells, self._lines = cells(hidden), outline(hidden)
 
     @property
     def covers_all(self) -> bool:
@@ -55,13 +56,7 @@ class MasksOverlay:
         elif not stage.has_raster:
             painter.fillPath(region, stage.theme.color("veil", 0.45))
         painter.fillPath(region, QBrush(self._hatch(stage.theme, 0.42 if stage.has_raster else 0.6)))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        lines = [transform.map(line) for line in self._lines]
-        for width, role in ((4.0, "ink_dark"), (2.0, "ink_light")):
-            pen = QPen(stage.theme.color(role), width * stage.theme.zoom)
-            pen.setCapStyle(Qt.PenCapStyle.SquareCap)
-            painter.setPen(pen)
-            painter.drawLines(lines)
+        draw_double(painter, stage.theme, [transform.map(line) for line in self._lines])
         painter.restore()
 
     def _hatch(self, theme: Theme, alpha: float) -> QPixmap:
@@ -80,33 +75,6 @@ class MasksOverlay:
         painter.end()
         self._tile = (theme, alpha, tile)
         return tile
-
-
-def _cells(hidden: NDArray[np.bool_]) -> QPainterPath:
-    """The hidden tokens as one path, a rectangle per unbroken run of a row."""
-    path = QPainterPath()
-    rows, starts, ends = _runs(hidden)
-    for row, start, end in zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True):
-        path.addRect(QRectF(start, row, end - start, 1))
-    return path
-
-
-def _outline(hidden: NDArray[np.bool_]) -> list[QLineF]:
-    """Every edge between hidden and shown, joined into the longest straight lines."""
-    padded = np.pad(hidden, 1)
-    across = padded[1:, 1:-1] != padded[:-1, 1:-1]  # (H'+1, W'): edge above row r
-    along = (padded[1:-1, 1:] != padded[1:-1, :-1]).T  # (W'+1, H'): edge left of column c
-    lines = [QLineF(a, r, b, r) for r, a, b in zip(*(part.tolist() for part in _runs(across)), strict=True)]
-    lines += [QLineF(c, a, c, b) for c, a, b in zip(*(part.tolist() for part in _runs(along)), strict=True)]
-    return lines
-
-
-def _runs(flags: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Row, start and end of every unbroken run of True in each row."""
-    edges = np.diff(np.pad(flags.astype(np.int8), ((0, 0), (1, 1))), axis=1)
-    rows, starts = np.nonzero(edges == 1)
-    _, ends = np.nonzero(edges == -1)
-    return rows, starts, ends
 
 
 def _rim(square: QRectF, width: float) -> QPainterPath:

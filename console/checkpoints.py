@@ -30,7 +30,7 @@ from jepa_core import messages
 from jepa_core.engine_process import EngineProcess, LocalEngine
 from jepa_core.errors import ConsoleError, GaveWay
 from jepa_core.messages import EngineOptions
-from jepa_core.types import JSON, CheckpointInfo, Inspection, LoadReport, MaskRule
+from jepa_core.types import JSON, CheckpointInfo, Inspection, LatentBasis, LatentView, LoadReport, MaskRule
 
 
 class Checkpoints:
@@ -46,9 +46,10 @@ class Checkpoints:
         recording: Recording,
         vitals: Vitals,
         on_look: Callable[[Inspection], None],
+        on_look_again: Callable[[Inspection], None],
         on_settled: Callable[[bool], None],
     ) -> None:
-        """`on_look` gets every inspection; `on_settled` says when a load came to its end, and whether it changed
+        """`on_look` gets every inspection, `on_look_again` one of them with another view; `on_settled` says when a load came to its end, and whether it changed
         what is recorded. Both are called on the engine's own thread of this process."""
         self.info: CheckpointInfo | None = None
         self.report: LoadReport | None = None
@@ -62,8 +63,10 @@ class Checkpoints:
         self._recording = recording
         self._vitals = vitals
         self._on_look = on_look
+        self._on_look_again = on_look_again
         self._on_settled = on_settled
         self._path = ""
+        self._told_basis = ""  # id of the axes that the running recording knows of
         self._lock = threading.Lock()
         self._is_started = False
 
@@ -107,6 +110,12 @@ class Checkpoints:
         self._recording.status_event("mask_changed", seq, rule=_fields_of(rule))
         self._say(MaskChanged(rule))
 
+    def set_view(self, view: LatentView, seq: int) -> None:
+        """What is shown of the latents is a status event: a view, not a measurement."""
+        self.options = replace(self.options, view=view)
+        self.engine.set_view(view)
+        self._recording.status_event("view_changed", seq, **_view_fields(view))
+
     def _start(self) -> None:
         with self._lock:
             if not self._is_started:
@@ -124,7 +133,11 @@ class Checkpoints:
         match message:
             case messages.Looked(inspection):
                 self._vitals.looked(inspection)
+                self._tell_basis(inspection)
                 self._on_look(inspection)
+            case messages.LookedAgain(inspection):
+                self._tell_basis(inspection)
+                self._on_look_again(inspection)
             case messages.Beat(rss_bytes, device_bytes, _, looks_let_go):
                 self._vitals.let_go(looks_let_go)
                 self._vitals.device_bytes = (
@@ -158,6 +171,17 @@ class Checkpoints:
                 self._say(EngineRestored(seconds))
             case _:
                 pass  # Released and FrameDone are the engine client's own business
+
+    def _tell_basis(self, inspection: Inspection) -> None:
+        """Once per recording: in which axes the colours are, so that they can be made again from the recorded frames."""
+        basis, view = inspection.basis, inspection.view
+        if not self._recording.is_recording:
+            self._told_basis = ""
+        elif basis is not None and view is not None and basis.id != self._told_basis:
+            self._told_basis = basis.id
+            self._recording.status_event(
+                "view_changed", inspection.seq, **_view_fields(view), basis=_basis_fields(basis)
+            )
 
     def _loaded(self, info: CheckpointInfo, report: LoadReport) -> None:
         is_same = (
@@ -200,6 +224,21 @@ class Checkpoints:
     def _seq(self) -> int:
         newest = self._vitals.newest
         return newest.seq if newest is not None else -1
+
+
+def _view_fields(view: LatentView) -> dict[str, JSON]:
+    at = list(view.at) if view.at is not None else None
+    return {"view": view.kind, "of": view.of, "level": view.level, "at": at, "slot": view.slot}
+
+
+def _basis_fields(basis: LatentBasis) -> dict[str, JSON]:
+    return {
+        "id": basis.id,
+        "explained": list(basis.explained),
+        "fitted_on_tokens": basis.fitted_on,
+        "fitted_on_frames": list(basis.frames),
+        "level": basis.level,
+    }
 
 
 def _fields_of(rule: MaskRule) -> dict[str, JSON]:

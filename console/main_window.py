@@ -28,6 +28,7 @@ from console.window_events import Events
 from console.window_files import Files
 from console.window_health import HealthSampler
 from console.window_keys import KeyRouter
+from console.window_latents import Latents
 from console.window_live import Live
 from console.window_look import Look
 from console.window_models import Models
@@ -112,6 +113,7 @@ class MainWindow(QMainWindow):
         self.transport = Transport(desk, self.live)
         self.records = Records(desk, self.live, self.keys)
         self.replay = Replay(desk)
+        self.latents = Latents(desk)
         self.look = Look(desk, self.keys, self.docks.reset)
         self.start = Start(desk, self.start_page, self.files.open, self.files.open_demo)
         self.health = HealthSampler(desk, self.top.badge)
@@ -122,6 +124,7 @@ class MainWindow(QMainWindow):
         parts = {
             "window": self, "files": self.files, "models": self.models, "sheet": self.sheet, "transport": self.transport,
             "records": self.records, "replay": self.replay, "look": self.look, "events": self.events,
+            "latents": self.latents,
         }  # fmt: skip
         for row in ACTIONS.values():
             part, method = row.handler.split(".")
@@ -169,6 +172,8 @@ class MainWindow(QMainWindow):
             self.models.cancel()
         elif self.replay.is_running:
             self.replay.cancel()
+        else:
+            self.latents.leave_choosing()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Stop in order, showing it; the window goes when everything has ended."""

@@ -35,7 +35,7 @@ PANELS: dict[str, Panel] = {row.id: row for row in (
     Panel("source", "Source", "widgets.source_card:SourceCard", "left"),
     Panel("checkpoint", "Checkpoint", "widgets.model_card:ModelCard", "left"),
     Panel("layers", "Show on the picture", "widgets.layers_card:LayersCard", "left"),
-    Panel("scale", "Error scale", "widgets.color_scale:ColorScale", "left"),
+    Panel("scale", "Colours", "widgets.legend:Legend", "left"),
     Panel("signals", "Signals", "widgets.signal_table:SignalTable", "right"),
     Panel("decide", "Your call", "widgets.override_bar:OverrideBar", "right", LIVE, OPERATOR),
     Panel("events", "Events", "widgets.event_list:EventList", "right"),

@@ -1,8 +1,7 @@
 """The whole live pipeline without the glass: source, engine, recorder, and what a person does.
 
-The window and the headless run hold one of these and hear the same notices. The source belongs to `Playing`, the
-engine to `Checkpoints`, the recorder to `Recording`. Knows no Qt and never imports torch. Every listener is called from a worker
-thread and must not block.
+The window and the headless run hold one of these and hear the same notices. The source belongs to `Playing`, the engine
+to `Checkpoints`, the recorder to `Recording`. Knows no Qt, never imports torch. Listeners, on worker threads, must not block.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from console.disk_watch import DiskWatch
 from console.intake import FrameNumbers, Intake, RecordingTap
 from console.notices import Faulted, Notice
 from console.playing import Playing
-from console.recording import Recording, Scene
+from console.recording import Recording, Scene, no_record_of_a_record
 from console.vitals import Vitals
 from console.worker import Worker
 from jepa_core.clock import CancelToken, Clock, SystemClock
@@ -26,7 +25,17 @@ from jepa_core.lanes import LatestSlot
 from jepa_core.messages import EngineOptions
 from jepa_core.signals import SIGNALS
 from jepa_core.tracks import SignalTrack
-from jepa_core.types import CheckpointInfo, Event, Frame, Health, Inspection, LoadReport, MaskRule, SourceInfo
+from jepa_core.types import (
+    CheckpointInfo,
+    Event,
+    Frame,
+    Health,
+    Inspection,
+    LatentView,
+    LoadReport,
+    MaskRule,
+    SourceInfo,
+)
 from sessions.recorder import Recorder
 
 Listener = Callable[[Notice], None]
@@ -61,6 +70,7 @@ class Pipeline:
             recording=self.recording,
             vitals=self._vitals,
             on_look=self._on_look,
+            on_look_again=self.looks.put,
             on_settled=self._on_model_settled,
         )
         self._intake = Intake(
@@ -183,7 +193,7 @@ class Pipeline:
         record_to, self._record_to = self._record_to, None
         if info.kind == "session":
             if record_to is not None:
-                self._say(Faulted(_no_record_of_a_record()))
+                self._say(Faulted(no_record_of_a_record()))
             if self.recording.is_recording:
                 self.stop_recording()  # the frames to come were captured at another time
         elif self.recording.is_recording:
@@ -234,6 +244,10 @@ class Pipeline:
 
     def set_mask(self, rule: MaskRule) -> None:
         self._checkpoints.set_mask(rule, self.seq)
+
+    def set_view(self, view: LatentView) -> None:
+        """What is shown of the latents of looks from now on; changes no number."""
+        self._checkpoints.set_view(view, self.seq)
 
     @property
     def mask_rule(self) -> MaskRule:
@@ -293,7 +307,7 @@ class Pipeline:
                 Faulted(RequestError("There is nothing to record yet.", "Open a source first (Ctrl+O)."))
             )
         elif info.kind == "session":
-            self._say(Faulted(_no_record_of_a_record()))
+            self._say(Faulted(no_record_of_a_record()))
         else:
             self.recording.start(Path(directory), self._scene(info), self._tap)
 
@@ -384,10 +398,3 @@ class Pipeline:
         self.stop_recording("operator")
         self._worker.stop()
         self._checkpoints.stop(deadline_s)
-
-
-def _no_record_of_a_record() -> RequestError:
-    return RequestError(
-        "A replay is not recorded again.",
-        "Open a video or a live source; to compare with a checkpoint: main.py replay SESSION --recompute.",
-    )

@@ -27,7 +27,7 @@ from console.notices import (
 )
 from console.worker import Worker
 from jepa_core.clock import CancelToken, Clock
-from jepa_core.errors import ConsoleError
+from jepa_core.errors import ConsoleError, RequestError
 from jepa_core.messages import EngineOptions
 from jepa_core.types import JSON, CheckpointInfo, Event, Inspection, LoadReport, SourceInfo
 from sessions import events, fold, header
@@ -279,6 +279,13 @@ class Recording:
 
     def set_operator(self, operator: str) -> None:
         self._operator = operator
+
+
+def no_record_of_a_record() -> RequestError:
+    return RequestError(
+        "A replay is not recorded again.",
+        "Open a video or a live source; to compare with a checkpoint: main.py replay SESSION --recompute.",
+    )
 
 
 def _finite(inspection: Inspection | None) -> dict[str, JSON]:

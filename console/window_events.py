@@ -197,5 +197,20 @@ def label_of(item: Resolved) -> str:
     span = f"{(item.end_ns - item.event.t_ns) / 1e9:.1f} s" if item.end_ns > 0 else ""
     words = [part for part in (span, _said(item.payload)) if part]
     if not words and item.event.kind in (EventKind.FAULT, EventKind.STATUS) and item.payload.get("subtype"):
-        words.append(str(item.payload["subtype"]).replace("_", " "))
+        subtype = str(item.payload["subtype"])
+        words.append(_view_words(item.payload) if subtype == "view_changed" else subtype.replace("_", " "))
+    return " · ".join(words)
+
+
+def _view_words(payload: Mapping[str, JSON]) -> str:
+    """What was shown of the latents from then on, and in which axes: "latents: pca · basis 3fa9…"."""
+    detail = payload.get("detail")
+    told = detail if isinstance(detail, dict) else {}
+    words = [f"latents: {told.get('view', '')}"]
+    if told.get("of") == "predicted":
+        words.append("as predicted")
+    if isinstance(level := told.get("level"), int) and level >= 0:
+        words.append(f"level {level + 1}")
+    if isinstance(basis := told.get("basis"), dict):
+        words.append(f"basis {basis.get('id', '')}")
     return " · ".join(words)

@@ -128,10 +128,14 @@ class Live(QObject):
             self._show_look(inspection)
 
     def _show_look(self, inspection: Inspection) -> None:
-        age_ms = None
-        if self._desk.state.screen == "live":
-            age_ms = (self._desk.pipeline.clock.now_ns() - inspection.t_ns) / 1e6
-        self._view.show_ages(age_ms)
+        shown = self._view.inspection
+        is_again = (
+            shown is not None and shown.seq == inspection.seq
+        )  # another view of it: no older than it was
+        if not is_again:
+            is_live = self._desk.state.screen == "live"
+            age_ms = (self._desk.pipeline.clock.now_ns() - inspection.t_ns) / 1e6 if is_live else None
+            self._view.show_ages(age_ms)
         self._view.show_inspection(inspection)
         self._table.show_inspection(inspection)
 

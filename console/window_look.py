@@ -19,10 +19,11 @@ from console.window_desk import Desk
 from console.window_keys import KeyRouter
 from jepa_core.errors import ConsoleError, WriteFailed
 from widgets import theme as themes
-from widgets.color_scale import ColorScale
 from widgets.command_palette import CommandItem, CommandPalette
 from widgets.frame_view import FrameView
 from widgets.layers_card import LayersCard
+from widgets.legend import Legend
+from widgets.overlays.base import settled
 from widgets.shortcut_sheet import ShortcutSheet
 
 ZOOM_STEP = 0.1
@@ -38,7 +39,7 @@ class Look(QObject):
         self._reset_layout = reset_layout
         self._view = cast(FrameView, desk.panels["picture"])
         self._card = cast(LayersCard, desk.panels["layers"])
-        self._scale = cast(ColorScale, desk.panels["scale"])
+        self._scale = cast(Legend, desk.panels["scale"]).error
         self._card.layersChanged.connect(self._set_layers)
         self._card.regionToolToggled.connect(self._region_tool)
         self._scale.scaleChanged.connect(self._view.set_scale)
@@ -50,7 +51,7 @@ class Look(QObject):
         keys.has_bare_keys = desk.config.look.single_letter_keys
         desk.state.theme = desk.config.look.theme
         desk.state.zoom = desk.config.look.zoom
-        desk.state.layers = frozenset(desk.config.look.layers)
+        desk.state.layers = settled(frozenset(desk.config.look.layers), frozenset())
         self._show_layers(desk.state.layers)
 
     # screens and roles
@@ -111,10 +112,13 @@ class Look(QObject):
         self._view.set_region_tool(is_on)
 
     def _toggle_layer(self, name: str) -> None:
-        self._desk.state.layers = self._desk.state.layers ^ {name}
+        before = self._desk.state.layers
+        self._desk.state.layers = settled(before ^ {name}, before)
 
     def _set_layers(self, layers: frozenset[str]) -> None:
-        self._desk.state.layers = frozenset(layers)
+        """What the card's boxes say; the layers it has no box for stay."""
+        before = self._desk.state.layers
+        self._desk.state.layers = settled((before - self._card.names) | layers, before)
 
     def _show_layers(self, layers: frozenset[str]) -> None:
         self._view.set_layers(layers)

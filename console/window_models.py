@@ -23,7 +23,7 @@ from console.notices import (
 from console.window_desk import Desk
 from jepa_core.errors import CheckpointError, ConsoleError, EngineStopped, GaveWay, NotAble, OutOfMemory
 from jepa_core.messages import EngineOptions
-from jepa_core.types import Box, LoadReport, MaskRule
+from jepa_core.types import Box, Inspection, LoadReport, MaskRule
 from widgets.frame_view import FrameView
 from widgets.layers_card import LayersCard
 from widgets.model_card import ModelCard
@@ -67,6 +67,7 @@ class Models(QObject):
         bridge.on_notice(SourceClosed, "checkpoint", self._source_changed)
         bridge.on_inspection("layers", self._looked)
         self._steps = 0
+        self._note = ""  # why the newest look predicted nothing
         self._refresh()
 
     @property
@@ -117,6 +118,7 @@ class Models(QObject):
         self._desk.hide_progress("load")
         self._desk.state.checkpoint = notice.info
         self._card.show_checkpoint(notice.info, notice.report)
+        self._forget_note()
         for code in CHECKPOINT_CODES:
             self._desk.banner_clear(code)
         path = notice.info.path or self._path
@@ -139,6 +141,7 @@ class Models(QObject):
         self._desk.hide_progress("load")
         self._desk.state.checkpoint = None
         self._card.show_empty()
+        self._forget_note()
         if notice.is_cancelled:
             self._desk.say(self.tr("Loading was cancelled. No checkpoint is loaded."))
         self._refresh()
@@ -164,9 +167,7 @@ class Models(QObject):
 
     def _source_changed(self, _notice: object) -> None:
         """A session brings the checkpoint it was recorded with: its predictions need no other."""
-        self._layers.set_can_choose(
-            not self._desk.pipeline.is_replay, self.tr("A recording shows the masks that it was made with.")
-        )
+        self._forget_note()
         if self._desk.state.checkpoint is not None or self._is_loading or self._error is not None:
             return
         recorded = self._desk.pipeline.recorded_checkpoint
@@ -198,9 +199,26 @@ class Models(QObject):
         self._layers.show_rule(notice.rule, None)
         self._view.show_region(notice.rule.region if notice.rule.kind == "region" else None)
 
-    def _looked(self, inspection: object) -> None:
-        """The card needs to know how many time steps there are to choose from; told once per change."""
-        layout = inspection.layout  # type: ignore[attr-defined]
+    def _forget_note(self) -> None:
+        """Another checkpoint or another source: the next look says it anew."""
+        self._note = ""
+        self._show_can_choose()
+
+    def _show_can_choose(self) -> None:
+        """Masks decide something only where something is predicted."""
+        if self._desk.pipeline.is_replay:
+            why_not = self.tr("A recording shows the masks that it was made with.")
+        else:
+            why_not = self._note
+        self._layers.set_can_choose(not why_not, why_not)
+
+    def _looked(self, inspection: Inspection) -> None:
+        """The card needs to know how many time steps there are to choose from, or why there is nothing to choose;
+        told once per change."""
+        layout = inspection.layout
+        if inspection.note != self._note:
+            self._note = inspection.note
+            self._show_can_choose()
         if layout.shape[0] != self._steps:
             self._steps = layout.shape[0]
             self._layers.show_rule(self._desk.pipeline.mask_rule, layout)

@@ -27,6 +27,7 @@ from jepa_core.types import (
     Health,
     InputSpec,
     Inspection,
+    LatentView,
     LoadReport,
     MaskRule,
     MaskSet,
@@ -233,6 +234,9 @@ class ScriptedPipeline:
         self.calls.append(("set_mask", rule))
         self.mask_rule = rule
         self.say(notices.MaskChanged(rule))
+
+    def set_view(self, view: LatentView) -> None:
+        self.calls.append(("set_view", view))
 
     def start_recording(self, directory: str) -> None:
         self.calls.append(("start_recording", directory))

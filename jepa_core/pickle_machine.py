@@ -19,6 +19,7 @@ import torch
 MAX_INSTRUCTIONS = 2_000_000  # a model of 1,000 tensors needs about 150,000
 MAX_AXES = 8
 MAX_NAME = 300  # characters
+MOST_KEY = 1 << 63  # a number for a key, as optimizers have them
 
 
 def _words(text: str) -> frozenset[str]:
@@ -194,7 +195,7 @@ class Machine:
 
     def _named(self, module: str, attribute: str) -> None:
         path = f"{module}.{attribute}"
-        if len(path) > 300:
+        if len(path) > MAX_NAME:
             raise ValueError("a name too long to be one")
         self.names.add(path)
         self._stack.append(Name(path))
@@ -251,15 +252,15 @@ class Machine:
         self._fill(self._since_mark())
 
     def _fill(self, pairs: list[Any]) -> None:
-        """Only text keys are kept: parameters have names, and hashing foreign keys could be made to take forever."""
+        """Parameters have names. What lies under another key is kept too, under a name that no parameter has."""
         target = self._stack[-1]
         place = target.state if isinstance(target, Object) else target
         if isinstance(place, dict):
-            place.update((key, value) for key, value in _pairs(pairs) if isinstance(key, str))
+            place.update((_key(key), value) for key, value in _pairs(pairs))
 
     def _dict(self) -> None:
         pairs = self._since_mark()
-        self._stack.append({key: value for key, value in _pairs(pairs) if isinstance(key, str)})
+        self._stack.append({_key(key): value for key, value in _pairs(pairs)})
 
     def _build(self) -> None:
         state = self._pop()
@@ -293,6 +294,15 @@ def _pairs(flat: list[Any]) -> Iterator[tuple[Any, Any]]:
     return zip(flat[::2], flat[1::2], strict=True)
 
 
+def _key(key: Any) -> str:
+    """A text for every key: hashing the others could be made to take forever (equal hashes, tuples of tuples)."""
+    if isinstance(key, str):
+        return key
+    if isinstance(key, int) and -MOST_KEY < key < MOST_KEY:
+        return f"key {int(key)}"
+    return "key of another kind"
+
+
 def _kind(called: Any) -> str:
     return called.path if isinstance(called, Name) else ""
 
@@ -301,11 +311,7 @@ def _made(kind: str, arguments: tuple[Any, ...]) -> Any:
     """What a call would have made, for the few calls that carry data; a tag for every other."""
     if kind == "collections.OrderedDict":
         pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
-        return {
-            pair[0]: pair[1]
-            for pair in pairs
-            if isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], str)
-        }
+        return {_key(pair[0]): pair[1] for pair in pairs if isinstance(pair, tuple | list) and len(pair) == 2}
     if kind in ("builtins.set", "__builtin__.set", "builtins.frozenset", "__builtin__.frozenset"):
         return arguments[0] if arguments and isinstance(arguments[0], list) else []
     if kind == "torch._utils._rebuild_tensor_v2":
@@ -334,7 +340,10 @@ def _storage(persistent: Any) -> Storage:
 def _claim(arguments: tuple[Any, ...], dtype: Any) -> Claim:
     storage, offset, size, stride = arguments[:4]
     if isinstance(dtype, Name):
-        dtype = _DTYPES.get(dtype.path.removeprefix("torch."))
+        known = _DTYPES.get(dtype.path.removeprefix("torch."))
+        if known is None:
+            raise BadPickle(f"it holds numbers of a kind this reader does not know ({dtype.path[:40]})")
+        dtype = known
     sizes = (*size, *stride, offset)
     if not (
         isinstance(storage, Storage)

@@ -31,6 +31,7 @@ UNUSED = {"opt", "optimizer", "scaler", "epoch", "loss", "batch_size", "world_si
 OLD_PARTS = {"state_encoder": "proprio_encoder"}  # of JEPA-WMs
 MAX_NAME = 200  # characters of a tensor's name; the longest released one has 92
 MAX_AXES = 5  # of a tensor; a clip's patch embedding has most
+SEVERAL = "; it is taken of the files one behind another"  # the sha256 of a model in several
 PREFIXES = ("module.", "backbone.", "_orig_mod.")  # data-parallel, multi-mask and compile wrappers
 
 
@@ -54,6 +55,7 @@ def open_weights(path: Path, config: Config) -> WeightFile:
 def _joined(folder: Path, files: tuple[Path, ...], config: Config) -> WeightFile:
     """A model that lies in several files. Raises UnreadableCheckpoint where two hold the same tensor."""
     tensors: dict[str, Stored] = {}
+    places: dict[str, str] = {}
     checksums = safetensors_file.CHECKSUMS
     for file in files:
         if file.suffix == ".safetensors":
@@ -71,7 +73,9 @@ def _joined(folder: Path, files: tuple[Path, ...], config: Config) -> WeightFile
                 "Its files belong to different models. Copy or download the folder again.",
             )
         tensors.update(found)
-    return replace(_sort_flat(folder.name, tensors, config), checksums=checksums)
+        places.update(dict.fromkeys(found, file.name))
+    weight_folder.check_places(folder, places)
+    return replace(_sort_flat(folder.name, tensors, config), checksums=checksums + SEVERAL)
 
 
 def _check_tensors(file: WeightFile) -> None:

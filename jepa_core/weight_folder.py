@@ -93,9 +93,15 @@ def _check_whole(path: Path) -> None:
 
 def _listed(index: Path) -> tuple[Path, ...]:
     """Every file that the index says holds a tensor."""
-    names = {name for name in _weight_map(index).values() if isinstance(name, str)}
+    names = set(_weight_map(index).values())
     for name in sorted(names):
-        if Path(name).name != name or name in ("", ".", "..") or "\\" in name or "\0" in name:
+        if (
+            not name.isprintable()
+            or Path(name).name != name
+            or name in ("", ".", "..")
+            or "\\" in name
+            or "\0" in name
+        ):
             raise UnsafeFile(
                 f"{index.name} names a file outside its folder: {name[:80]!r}. Nothing was opened.",
                 "Get the checkpoint from its authors.",
@@ -113,6 +119,22 @@ def _listed(index: Path) -> tuple[Path, ...]:
     return tuple(index.parent / name for name in sorted(names))
 
 
+def check_places(path: Path, found: Mapping[str, str]) -> None:
+    """Hold the files a folder's tensors were found in (name → file) against its index, tensor by tensor.
+
+    Raises UnreadableCheckpoint for one that is promised and not there, and for one that no index promises.
+    """
+    index = path if path.is_file() else next(path / name for name in INDEX if (path / name).is_file())
+    promised = _weight_map(index)
+    for name in (*promised, *found):
+        if promised.get(name) != found.get(name):
+            raise UnreadableCheckpoint(
+                f"{index.name} says that {name[:80]!r} lies in {promised.get(name, 'no file')}; it lies in "
+                f"{found.get(name, 'none')}.",
+                "Its files belong to different models. Copy or download the folder again.",
+            )
+
+
 def _weight_map(index: Path) -> Mapping[str, Any]:
     try:
         with index.open("rb") as stream:
@@ -125,4 +147,8 @@ def _weight_map(index: Path) -> Mapping[str, Any]:
     found = values.get("weight_map") if isinstance(values, Mapping) else None
     if not isinstance(found, Mapping):
         raise UnreadableCheckpoint(f"{index.name} lists no tensors.", "Copy or download the folder again.")
+    if not all(isinstance(name, str) for name in found.values()):
+        raise UnreadableCheckpoint(
+            f"{index.name} gives a tensor a file that has no name.", "Copy or download the folder again."
+        )
     return found

@@ -203,8 +203,13 @@ def short_side_antialiased(frames: Rgb, size: int) -> Tensor:
 
 
 def hugging_face_video(frames: Rgb, size: int) -> Tensor:
-    """VJEPA2VideoProcessor: as `video_tensor`, time before colours. → (T, 3, size, size)"""
-    return normalise_tensor(_fit_antialiased(frames, size), axis=1)
+    """VJEPA2VideoProcessor: as `video_tensor`, time before colours. → (T, 3, size, size)
+
+    Its crop begins half a pixel earlier where an odd number is left over; the official one rounds to the even side.
+    """
+    small = _antialiased(frames, *resized(frames.shape[1], frames.shape[2], size))
+    top, left = ((side - size) // 2 for side in small.shape[-2:])
+    return normalise_tensor(small[..., top : top + size, left : left + size], axis=1)
 
 
 def hugging_face_ijepa_image(rgb: Rgb, size: int) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from jepa_core import checkpoint
 from jepa_core.assignment import matched_error
 from jepa_core.families.cjepa import CJepa
+from tests.golden.files import torch_files, worst_of
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -55,8 +56,11 @@ def relative_of(array: str) -> float:
 
 
 def official(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
-    """Everything a case has a reference for, through the ordinary loader."""
-    (path,) = (p for p in folder.iterdir() if p.suffix in (".pt", ".ckpt", ".pth"))
+    """Everything a case has a reference for, from every weight file in it, through the ordinary loader."""
+    return worst_of(torch_files(folder), lambda path: _from(path, arrays), arrays)
+
+
+def _from(path: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     model = checkpoint.load(path, device="cpu", dtype="float32")
     assert isinstance(model, CJepa)
     given = {name: torch.from_numpy(array) for name, array in arrays.items()}

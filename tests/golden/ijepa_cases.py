@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jepa_core import checkpoint
-from jepa_core.errors import UnreadableCheckpoint
 from jepa_core.families.ijepa import IJepa
 from jepa_core.latents import normalise_target
 from jepa_core.metrics import token_error
-from jepa_core.weight_folder import files_of
+from tests.golden.files import hugging_face_files, torch_files, worst_of
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -30,7 +29,10 @@ def inputs_among(arrays: Arrays) -> frozenset[str]:
 
 def official(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     """One training step: every target block from every context, rows in the official order."""
-    (path,) = [p for p in folder.iterdir() if p.name.endswith((".pt", ".pth", ".pth.tar"))]
+    return worst_of(torch_files(folder), lambda path: _official(path, arrays), arrays)
+
+
+def _official(path: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     model = load(path)
     images = torch.from_numpy(arrays["images"])
     out: dict[str, Tensor] = {
@@ -58,29 +60,17 @@ def official(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
 
 
 def hugging_face(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
-    """IJepaModel's outputs, from each file of weights in the folder: of two spellings the worse value counts."""
-    models = [load(path) for path in weights_in(folder)]
-    out: dict[str, np.ndarray] = {}
+    """IJepaModel's outputs, from each file of weights in the folder."""
+    return worst_of(hugging_face_files(folder), lambda path: _hugging_face(path, arrays), arrays)
+
+
+def _hugging_face(path: Path, arrays: Arrays) -> dict[str, np.ndarray]:
+    model, out = load(path), {}
     for name in (name for name in arrays if name.startswith("pixel_values")):
-        suffix = name.removeprefix("pixel_values")
-        wanted = arrays.get(f"last_hidden_state{suffix}")
-        if wanted is None:
-            continue
-        found = [model.features(torch.from_numpy(arrays[name])).numpy() for model in models]
-        out[f"last_hidden_state{suffix}"] = max(
-            found, key=lambda one: np.abs(one - wanted).max() if one.shape == wanted.shape else np.inf
-        )
+        found = f"last_hidden_state{name.removeprefix('pixel_values')}"
+        if found in arrays:
+            out[found] = model.features(torch.from_numpy(arrays[name])).numpy()
     return out
-
-
-def weights_in(folder: Path) -> list[Path]:
-    """The folder itself where it is complete, and every further file of weights that is no piece of it."""
-    try:
-        pieces = files_of(folder)
-    except UnreadableCheckpoint:
-        pieces = ()
-    further = [path for path in sorted(folder.iterdir()) if path.suffix in (".safetensors", ".bin")]
-    return ([folder] if pieces else []) + [path for path in further if path not in pieces]
 
 
 def load(path: Path) -> IJepa:

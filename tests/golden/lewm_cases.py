@@ -15,6 +15,7 @@ from jepa_core.families.base import Memory
 from jepa_core.families.lewm import LeWorldModel
 from jepa_core.metrics import token_error
 from jepa_core.sigreg import sigreg
+from tests.golden.files import torch_files, worst_of
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -49,19 +50,14 @@ def relative_of(array: str) -> float:
 
 def official(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     """Everything a case has a reference for, from every weight file in it, through the ordinary loader."""
-    paths = [path for path in sorted(folder.iterdir()) if path.suffix in (".pt", ".ckpt", ".pth")]
-    out: dict[str, np.ndarray] = {}
-    for path in paths:
-        model = load(folder, path)
-        with torch.inference_mode():
-            computed = _all(model, {name: torch.from_numpy(array) for name, array in arrays.items()}, folder)
-        for name, value in computed.items():
-            if name not in arrays:
-                continue
-            ours = value.detach().numpy()
-            if name not in out or _distance(ours, arrays[name]) > _distance(out[name], arrays[name]):
-                out[name] = ours  # of several files the worst counts
-    return out
+    return worst_of(torch_files(folder), lambda path: _from(folder, path, arrays), arrays)
+
+
+def _from(folder: Path, path: Path, arrays: Arrays) -> dict[str, np.ndarray]:
+    model = load(folder, path)
+    with torch.inference_mode():
+        computed = _all(model, {name: torch.from_numpy(array) for name, array in arrays.items()}, folder)
+    return {name: value.detach().numpy() for name, value in computed.items() if name in arrays}
 
 
 def load(folder: Path, path: Path) -> LeWorldModel:
@@ -72,12 +68,6 @@ def load(folder: Path, path: Path) -> LeWorldModel:
     )
     assert isinstance(model, LeWorldModel)
     return model
-
-
-def _distance(ours: np.ndarray, theirs: np.ndarray) -> float:
-    return (
-        float(np.abs(ours.astype(np.float64) - theirs).max()) if ours.shape == theirs.shape else float("inf")
-    )
 
 
 def _all(model: LeWorldModel, arrays: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:

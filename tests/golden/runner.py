@@ -84,9 +84,7 @@ KINDS: dict[str, Kind] = {  # folder prefix → how; the first that fits
     "jepawm-": Kind(
         jepawm_cases.official, jepawm_cases.inputs_among, jepawm_cases.tolerance_of, jepawm_cases.relative_of
     ),
-    "preprocess-": Kind(
-        preprocess_case.routes, lambda arrays: preprocess_case.INPUTS, preprocess_case.tolerance_of
-    ),
+    "preprocess-": Kind(preprocess_case.routes, preprocess_case.inputs_among, preprocess_case.tolerance_of),
 }
 
 

@@ -17,6 +17,7 @@ from jepa_core.families.vjepa21 import VJepa21, concatenated, context_weights
 from jepa_core.latents import normalise_target
 from jepa_core.nn.attention import gather_tokens
 from jepa_core.projection import fit_basis
+from tests.golden.files import torch_files
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -35,7 +36,7 @@ def tolerance_of(array: str) -> float:
 
 def official(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     """Everything a case has a reference for, through the ordinary loader."""
-    (path,) = folder.glob("*.pt")
+    (path,) = torch_files(folder)
     model = checkpoint.load(path, device="cpu", dtype="float32", choices=Choices(square_split=True))
     assert isinstance(model, VJepa21)
     given = {name: torch.from_numpy(arrays[name]) for name in inputs_among(arrays)}

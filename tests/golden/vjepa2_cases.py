@@ -16,7 +16,7 @@ from jepa_core.design import Choices
 from jepa_core.families.vjepa2 import VJepa2
 from jepa_core.metrics import token_error
 from jepa_core.nn.attention import gather_tokens
-from tests.golden.ijepa_cases import weights_in
+from tests.golden.files import hugging_face_files, torch_files, worst_of
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -103,17 +103,8 @@ def _anticipation(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
 
 
 def hugging_face(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
-    """VJEPA2Model's outputs, from each file of weights in the folder: of two the worse value counts."""
-    out: dict[str, np.ndarray] = {}
-    for path in weights_in(folder):
-        for name, ours in _hugging_face(_load(path), arrays).items():
-            if name not in out or _distance(ours, arrays[name]) > _distance(out[name], arrays[name]):
-                out[name] = ours
-    return out
-
-
-def _distance(ours: np.ndarray, theirs: np.ndarray) -> float:
-    return float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else float("inf")
+    """VJEPA2Model's outputs, from each file of weights in the folder."""
+    return worst_of(hugging_face_files(folder), lambda path: _hugging_face(_load(path), arrays), arrays)
 
 
 def _hugging_face(model: VJepa2, arrays: Arrays) -> dict[str, np.ndarray]:
@@ -143,7 +134,7 @@ def _hugging_face(model: VJepa2, arrays: Arrays) -> dict[str, np.ndarray]:
 
 def _checkpoint(folder: Path) -> Path:
     """The one torch file of a case."""
-    (found,) = [p for p in folder.iterdir() if p.name.endswith((".pt", ".pth", ".pth.tar"))]
+    (found,) = torch_files(folder)
     return found
 
 

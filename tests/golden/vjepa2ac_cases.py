@@ -18,6 +18,7 @@ from jepa_core import cem, checkpoint, landscape, poses, preprocess
 from jepa_core.families.vjepa2_ac import VJepa2Ac
 from jepa_core.metrics import energy, token_error
 from jepa_core.nn.ac_predictor import causal_mask
+from tests.golden.files import torch_files
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -40,7 +41,7 @@ def tolerance_of(array: str) -> float:
 
 def official(folder: Path, arrays: Arrays) -> dict[str, np.ndarray]:
     """Everything a case has a reference for, through the ordinary loader."""
-    (path,) = folder.glob("*.pt")
+    (path,) = torch_files(folder)
     model = checkpoint.load(path, device="cpu", dtype="float32")
     assert isinstance(model, VJepa2Ac)
     _lift_limits(model)

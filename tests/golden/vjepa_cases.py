@@ -16,6 +16,7 @@ from jepa_core.families.vjepa import VJepa
 from jepa_core.latents import normalise_target
 from jepa_core.metrics import token_error
 from jepa_core.nn.attention import gather_tokens
+from tests.golden.files import torch_files
 from tests.golden.ijepa_cases import masks
 
 Arrays = Mapping[str, np.ndarray]
@@ -77,7 +78,7 @@ def _sweep(model: VJepa, arrays: Arrays) -> dict[str, np.ndarray]:
 
 def load(folder: Path) -> VJepa:
     """The one torch file of a case."""
-    (path,) = [p for p in folder.iterdir() if p.name.endswith((".pt", ".pth", ".pth.tar"))]
+    (path,) = torch_files(folder)
     model = checkpoint.load(path, device="cpu", dtype="float32")
     assert isinstance(model, VJepa)
     return model

@@ -14,11 +14,13 @@ from jepa_core.preprocess import (
     FITS,
     centre_square_stretch,
     fit_frame,
+    hugging_face_video,
     normalise,
     resized,
     short_side,
     short_side_antialiased,
     video_numpy,
+    video_tensor,
 )
 from jepa_core.types import InputSpec
 
@@ -162,3 +164,15 @@ def test_arms_golden_clip_is_made_of_the_live_fit():
 def test_unknown_fit_is_named():
     with pytest.raises(ValueError, match="'stretch' is not one of crop, square"):
         fit_frame(noise(40, 40), 32, "stretch")
+
+
+def test_official_crops_round_to_even_and_hugging_faces_begins_earlier():
+    """57 px cropped to 50: 3.5 px on either side. Nothing is resized, and a pixel's value is its column."""
+    columns = np.broadcast_to(np.arange(57, dtype=np.uint8)[None, None, :, None], (1, 57, 57, 3))
+
+    first = {route.__name__: route(columns, 50).flatten()[0] for route in (video_numpy, video_tensor)}
+    theirs = hugging_face_video(columns, 50).flatten()[0]
+
+    for value in first.values():
+        assert float(value) * 0.229 + 0.485 == pytest.approx(4 / 255, abs=1e-4)
+    assert float(theirs) * 0.229 + 0.485 == pytest.approx(3 / 255, abs=1e-4)

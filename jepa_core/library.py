@@ -82,21 +82,29 @@ def scan(
 
 def entry_at(path: Path, *, catalogue: Catalogue, index: LibraryIndex | None = None) -> LibraryEntry:
     """The entry of one file or folder, wherever it lies. Raises OSError where it cannot be looked at."""
-    is_folder = path.is_dir()
+    return _entry(path, path.is_dir(), catalogue, index, Path(os.path.realpath(path)))[0]
+
+
+def _entry(
+    path: Path, is_folder: bool, catalogue: Catalogue, index: LibraryIndex | None, real: Path
+) -> tuple[LibraryEntry, tuple[int, int]]:
+    """The entry, and which file of which disk it is. `real`: the path without links, what the index goes by."""
     weights = _weights_of(path) if is_folder else [path]
     stats = [file.stat() for file in weights]
     if not all(stat.S_ISREG(found.st_mode) for found in stats):
         raise OSError(errno.EINVAL, "is no file", str(path))  # a pipe or a device; opening it could hang
     n_bytes = sum(found.st_size for found in stats)
     modified_ns = max(found.st_mtime_ns for found in stats)
-    known = index.known(path, n_bytes, modified_ns) if index is not None else None
+    known = index.known(real, n_bytes, modified_ns) if index is not None else None
     identity = catalogue.entry_for(
         "model.safetensors" if is_folder else path.name,
         n_bytes,
         known.sha256 if known else "",
         _folder_name(path if is_folder else path.parent),
     )
-    return LibraryEntry(path, "folder" if is_folder else "file", n_bytes, modified_ns, identity, known)
+    kind = "folder" if is_folder else "file"
+    entry = LibraryEntry(path, kind, n_bytes, modified_ns, identity, known)
+    return entry, (stats[0].st_dev, stats[0].st_ino)
 
 
 class _Walk:
@@ -107,7 +115,7 @@ class _Walk:
         self._index = index
         self._cancel = cancel
         self._seen: set[tuple[int, int]] = set()
-        self._given: set[str] = set()
+        self._given: set[object] = set()
         self._left = MOST_ENTRIES
 
     def through(self, top: Path) -> Iterator[LibraryEntry | FolderProblem]:
@@ -115,7 +123,7 @@ class _Walk:
         while waiting:
             folder, depth = waiting.pop()
             try:
-                files, below = self._look(folder)
+                files, links, below = self._look(folder)
             except FileNotFoundError:
                 continue  # not made yet, or taken away while we looked
             except OSError as error:
@@ -126,19 +134,21 @@ class _Walk:
                     top, f"{top} holds more than {MOST_ENTRIES:,} names; the rest was left out."
                 )
                 return
-            yield from self._entries(folder, files)
+            yield from self._entries(folder, files, links)
             if depth < DEEPEST:
                 waiting += [(path, depth + 1) for path in sorted(below, reverse=True)]
 
-    def _look(self, folder: Path) -> tuple[list[str], list[Path]]:
-        """Names of the files in a folder, and its subfolders; both empty in one that was looked at before."""
+    def _look(self, folder: Path) -> tuple[list[str], set[str], list[Path]]:
+        """Names of the files in a folder, which of them are links, and its subfolders; all empty in one that was
+        looked at before."""
         self._cancel.check()
         found = os.stat(folder)
         key = (found.st_dev, found.st_ino)
         if found.st_ino and key in self._seen:
-            return [], []
+            return [], set(), []
         self._seen.add(key)
         files: list[str] = []
+        links: set[str] = set()
         below: list[Path] = []
         with os.scandir(folder) as names:
             for entry in names:
@@ -156,28 +166,32 @@ class _Walk:
                     below.append(folder / entry.name)
                 else:
                     files.append(entry.name)
-        return files, below
+                    if entry.is_symlink():
+                        links.add(entry.name)
+        return files, links, below
 
-    def _entries(self, folder: Path, files: list[str]) -> Iterator[LibraryEntry]:
+    def _entries(self, folder: Path, files: list[str], links: set[str]) -> Iterator[LibraryEntry]:
+        real = Path(os.path.realpath(folder))  # once per folder: it costs a look at every folder above
         names = set(files)
         is_whole = "config.json" in names and ("model.safetensors" in names or _INDEX in names)
         if is_whole:
-            yield from self._made(folder)
+            yield from self._made(folder, True, real)
         for name in sorted(files):
             if not name.lower().endswith(ENDINGS):
                 continue
             if is_whole and name.endswith(".safetensors"):
                 continue  # a part of the folder
-            yield from self._made(folder / name)
+            path = folder / name
+            yield from self._made(path, False, Path(os.path.realpath(path)) if name in links else real / name)
 
-    def _made(self, path: Path) -> Iterator[LibraryEntry]:
-        key = os.path.realpath(path)
-        if key in self._given:
-            return
+    def _made(self, path: Path, is_folder: bool, real: Path) -> Iterator[LibraryEntry]:
         try:
-            entry = entry_at(path, catalogue=self._catalogue, index=self._index)
+            entry, file = _entry(path, is_folder, self._catalogue, self._index, real)
         except OSError:
             return  # a link to nowhere, or a file that went away while we looked
+        key = file if file[1] else str(real)  # some network disks number nothing
+        if key in self._given:
+            return
         self._given.add(key)
         yield entry
 

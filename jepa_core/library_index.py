@@ -77,10 +77,10 @@ class LibraryIndex:
         self._lock = threading.Lock()
         self._files: dict[str, Known] = self._read()
 
-    def known(self, path: Path, n_bytes: int, modified_ns: int) -> Known | None:
-        """What is known of the file at this path, if it still has this size and time."""
+    def known(self, real: Path, n_bytes: int, modified_ns: int) -> Known | None:
+        """What is known of the file at this path (without links), if it still has this size and time."""
         with self._lock:
-            found = self._files.get(_key(path))
+            found = self._files.get(str(real))
         return (
             found
             if found is not None and (found.bytes, found.modified_ns) == (n_bytes, modified_ns)

@@ -29,6 +29,7 @@ from jepa_core.clock import SystemClock
 from jepa_core.downloads import Settings
 from jepa_core.errors import ConfigError, ConsoleError, ShapesDiffer
 from jepa_core.types import CheckpointInfo, InputSpec, LoadReport
+from tests.architecture.tree import run_child
 from tests.helpers.downloading import REPO, content_of
 from tests.helpers.hub_server import Fault, HubServer, bytes_of, hub_server
 
@@ -454,3 +455,11 @@ def test_the_settings_say_where_the_hub_is_and_how_patient_to_be(config, monkeyp
     assert (found.hub, found.token, found.stall_s) == ("https://mirror.example.org", "hf_x", 12.0)
     with pytest.raises(ConfigError):
         download_settings(replace(config, models=replace(config.models, hub="ftp://x")))
+
+
+def test_the_library_brings_neither_torch_nor_qt():
+    code = (
+        "import sys\nimport console.models_library, console.notices_models\n"
+        "print(*sorted({'torch', 'safetensors', 'PySide6', 'cv2', 'h5py'} & set(sys.modules)))"
+    )
+    assert run_child(code).split() == []

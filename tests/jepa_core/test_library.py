@@ -112,6 +112,17 @@ def test_links_in_a_circle_end_and_a_link_to_nowhere_is_left_out(tmp_path: Path)
     assert [entry.path.resolve().name for entry in entries(tmp_path)] == ["vitl.pt"]
 
 
+def test_links_that_lead_back_in_many_ways_do_not_multiply(tmp_path: Path):
+    """Six times ten ways would be a million folders."""
+    put(tmp_path, "a/vitl.pt")
+    for name in "klmnopqrst":
+        (tmp_path / "a" / name).symlink_to(tmp_path, target_is_directory=True)
+
+    found = list(scan([tmp_path], catalogue=released()))
+
+    assert [type(item) for item in found] == [LibraryEntry]
+
+
 def test_two_folders_that_overlap_give_each_file_once(tmp_path: Path):
     put(tmp_path, "a/vitl.pt", "a/b/vith.pt")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import subprocess
@@ -56,6 +57,24 @@ def test_after_a_power_cut_only_synced_bytes_count(tmp_path: Path):
 
     assert taken_up(tmp_path) == (30_000, hashlib.sha256(DATA[:30_000]).hexdigest())
     assert path.stat().st_size == 30_000
+
+
+def test_bytes_count_only_after_the_disk_said_that_it_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with PartFile(tmp_path, "x.pt", sync_bytes=10_000) as part:
+        part.begin(STATE)
+        part.write(DATA[:10_000])
+        monkeypatch.setattr("jepa_core.part_file.os.fsync", broken)
+        with pytest.raises(DownloadError, match="cannot be written"):
+            part.write(DATA[10_000:30_000])
+
+    assert arrived(tmp_path, "x.pt").synced == 10_000
+    monkeypatch.undo()
+    assert taken_up(tmp_path) == (10_000, hashlib.sha256(DATA[:10_000]).hexdigest())
 
 
 def test_a_part_that_is_shorter_than_its_state_counts_as_long_as_it_is(tmp_path: Path):
@@ -174,6 +193,17 @@ def test_a_disk_with_too_little_room_is_said_before_anything_is_fetched(server: 
 
     assert "Nothing was fetched" in caught.value.hint
     assert server.asked("GET") == []
+
+
+def test_a_size_that_is_first_said_with_the_bytes_is_held_against_the_room_too(
+    server: HubServer, tmp_path: Path
+):
+    url = server.put_plain("/vitl.pt", content_of(3_000_000), heads=405)
+    fetching = Fetching(server, tmp_path / "cache")
+
+    with pytest.raises(NoRoom, match=r"vitl\.pt still needs 3\.0 MB"):
+        fetching.fetch(one_file(url), spare_bytes=1 << 60)
+    assert arrived(tmp_path / "cache" / "plain", "vitl.pt").synced == 0
 
 
 def test_a_disk_that_becomes_full_keeps_what_arrived_and_goes_on_when_there_is_room(

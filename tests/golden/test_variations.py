@@ -411,6 +411,7 @@ VIDEOSAUR = {
         D=36, slot_blocks=2, slot_heads=3, decoder_blocks=3, vit_layers=2, seed=4
     ),
     "long-renderer": cjepa.Size(rendered=(20, 24, 28, 32, 36), vit_layers=2, vit_heads=4, frames=4, seed=5),
+    "other-iterations": cjepa.Size(iterations=(4, 1), vit_layers=2, seed=7),
     "one-layer-renderer": cjepa.Size(rendered=(50,), vit_layers=2, vit_ratio=4, side=42, seed=6),
 }
 

@@ -40,6 +40,7 @@ class Size:
     feature_hidden: int = 40
     slot_blocks: int = 1
     slot_heads: int = 4
+    iterations: tuple[int, int] = (3, 2)  # on the first frame of a call, on later ones
     decoder_blocks: int = 2
     rendered: tuple[int, ...] = (48, 40, 36)
     frames: int = 3
@@ -228,7 +229,7 @@ def slots_of(
     """seen (B, T, P, D) → corrected slots, masks, where the next frame's begin"""
     slots, found, masks, following = start, [], [], []
     for t in range(seen.shape[1]):
-        now, mask = correct(w, stem, slots, seen[:, t], 3 if t == 0 else 2)
+        now, mask = correct(w, stem, slots, seen[:, t], size.iterations[t > 0])
         slots = now
         for i in range(size.slot_blocks):
             slots = steep(w, f"{stem}.module.predictor.blocks.{i}", slots, size.slot_heads)
@@ -400,6 +401,7 @@ def _short(size: Size) -> dict[str, Any]:
     """The letters of the golden configs."""
     values: dict[str, Any] = {"F": size.F, "dh": size.vit_heads, "D": size.D, "N": size.S, "img": size.side}
     values |= {"cfgimg": size.table_side, "patch": size.patch}
+    values |= {"first_step_iters": size.iterations[0], "grouper_iters": size.iterations[1]}
     values |= {"temporal_predictor": {"n_blocks": size.slot_blocks, "n_heads": size.slot_heads}}
     return values | {"decoder": {"allocator_blocks": size.decoder_blocks, "allocator_heads": size.slot_heads}}
 

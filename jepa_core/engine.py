@@ -32,6 +32,7 @@ from jepa_core.look_numbers import check_finite, host_error, on_host, pooled_mea
 from jepa_core.masks import make_masks, restored, rule_for
 from jepa_core.messages import EngineOptions
 from jepa_core.preprocess import fit_frame, normalise
+from jepa_core.projection import Basis
 from jepa_core.signals import EngineLook, measure
 from jepa_core.types import (
     Box,
@@ -76,7 +77,7 @@ class Engine:
         self._clock = clock
         self._drill = EngineDrill(options, cancel or CancelToken())
         self._stride = options.stride or model.info.input.tubelet
-        self._viewer = LatentViewer()
+        self._viewer = LatentViewer(options.axes, options.view.fit)
         self._last: _Given | None = None  # what the last look was made of
         self._lock = threading.Lock()  # guards what follows
         self._buffer = ClipBuffer(model.info.input, options.clip_frames)
@@ -145,6 +146,11 @@ class Engine:
         """Has another view been asked for since the last look?"""
         with self._lock:
             return self._is_asked
+
+    @property
+    def axes(self) -> tuple[Basis, ...]:
+        """Of the latents' colours, as far as they are fitted. For the thread that looks."""
+        return self._viewer.axes
 
     @property
     def looks_let_go(self) -> int:

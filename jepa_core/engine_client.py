@@ -20,6 +20,7 @@ from jepa_core.errors import ConsoleError
 from jepa_core.frame_ring import FrameRing
 from jepa_core.messages import (
     AttachRing,
+    AxesFitted,
     Beat,
     CancelExamine,
     CancelLoad,
@@ -249,6 +250,10 @@ class EngineClient(ABC):
             speaker.log(message.level, "%s", message.text, extra={"detail": message.trace})
         elif isinstance(message, SteppedDown):
             self._stepped_down(message)
+        elif isinstance(message, AxesFitted):
+            with self._changed:
+                if not self._loads_open:  # else of the checkpoint before
+                    self._keep(axes=message.axes)
         elif isinstance(message, LoadProgress):
             with self._changed:
                 is_news = self._state is State.LOADING and self._loads_open == 1
@@ -287,9 +292,15 @@ class EngineClient(ABC):
         with self._changed:
             if self._wanted is None or self._loads_open > 1:
                 return  # of a checkpoint that a newer order replaced
-            options = replace(self._wanted.options, **message.kept)  # type: ignore[arg-type]
-            self._wanted = replace(self._wanted, options=options)
+            self._keep(**message.kept)
         self._tell(message)
+
+    def _keep(self, **options: object) -> None:
+        """A restarted engine gets these options too."""
+        with self._changed:
+            if self._wanted is not None:
+                kept = replace(self._wanted.options, **options)  # type: ignore[arg-type]
+                self._wanted = replace(self._wanted, options=kept)
 
     def _released(self, slot: int) -> None:
         """The engine gives slots back in the order it got them."""
@@ -333,9 +344,7 @@ class EngineClient(ABC):
     def _set(self, message: SetMask | SetView, **options: MaskRule | LatentView) -> None:
         """A change of what the engine was loaded with: the newest of its kind counts, also after a restart."""
         with self._changed:
-            if self._wanted is not None:
-                changed = replace(self._wanted.options, **options)  # type: ignore[arg-type]
-                self._wanted = replace(self._wanted, options=changed)
+            self._keep(**options)
             for order in [order for order in self._orders if type(order) is type(message)]:
                 self._orders.remove(order)  # a dragged slider must not pile up
             self._order(message)

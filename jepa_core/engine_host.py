@@ -26,6 +26,7 @@ from jepa_core.families.base import JepaModel, Progress
 from jepa_core.jobs import Job, JobQueue
 from jepa_core.ladder import Rung, Step, precision_down
 from jepa_core.messages import (
+    AxesFitted,
     CancelExamine,
     CancelLoad,
     EngineFault,
@@ -102,6 +103,7 @@ class EngineHost:
         self._stopping = CancelToken()
         self._examination = Examination(reply, module=loader.partition(":")[0])
         self._jobs = JobQueue()
+        self._told_axes: tuple[str, ...] = ()  # ids
         self._last_fault = ""  # code of the fault that goes on; repeats are not told again
 
     # --- ingest thread ---------------------------------------------------------------------------------------------
@@ -250,10 +252,19 @@ class EngineHost:
                     self._last_fault = ""
             elif engine is not None and engine.is_asked and (again := engine.look_again()) is not None:
                 self._reply(LookedAgain(again))
+            if engine is not None:
+                self._tell_axes(engine)
         except Exception as failure:  # noqa: BLE001 - the thread's edge: a failed look must not end the engine
             self._report(failure)
         for seq in answers:
             self._reply(FrameDone(seq))
+
+    def _tell_axes(self, engine: Engine) -> None:
+        """The window's side keeps the axes of the colours: they must not change with a restart."""
+        ids = tuple(basis.facts.id for basis in engine.axes)
+        if ids != self._told_axes:
+            self._told_axes = ids
+            self._reply(AxesFitted(engine.axes))
 
     def _look_where_it_fits(self, engine: Engine) -> Inspection | None:
         """Look; where the device has no room, take one step down after another, each told, until it has."""

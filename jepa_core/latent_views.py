@@ -52,10 +52,16 @@ NOTHING = Shown()
 class LatentViewer:
     """Makes Shown of Latents."""
 
-    def __init__(self) -> None:
-        self._bases: dict[int, Basis] = {}  # level → axes
+    def __init__(self, axes: tuple[Basis, ...] = (), fit: int = 0) -> None:
+        """`axes` were fitted before, for the view with this number of a fit."""
+        self._bases = {basis.facts.level: basis for basis in axes}  # level → axes
         self._fits: dict[int, BasisFit] = {}  # levels whose axes wait for more tokens
-        self._fit = 0
+        self._fit = fit
+
+    @property
+    def axes(self) -> tuple[Basis, ...]:
+        """Those that are fitted."""
+        return tuple(self._bases.values())
 
     def show(self, view: LatentView, latents: Latents) -> Shown:
         """What `view` asks for of these latents. Raises NotFinite for a latent that is no number."""

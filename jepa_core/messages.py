@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from jepa_core.design import Choices
 from jepa_core.errors import ConsoleError
+from jepa_core.projection import Basis
 from jepa_core.types import CheckpointInfo, Frame, Inspection, LatentView, LoadReport, MaskRule
 
 
@@ -28,6 +29,7 @@ class EngineOptions:
     metric: str = "auto"  # "auto": the checkpoint's own | "l1" | "l2" | "smooth_l1" | "cosine"
     mask: MaskRule = field(default_factory=MaskRule)
     view: LatentView = field(default_factory=LatentView)  # what is shown of the latents; changes no number
+    axes: tuple[Basis, ...] = ()  # of colours, fitted before the engine had to be restarted
     threads: int = 0  # torch intra-op threads, 0 = torch's default
     delay_ms: tuple[int, int] = (0, 0)  # drill: wait this long at random (seeded) before every look
     room: int = 0  # drill: tokens of a look, times bytes of a number, that fit the device; 0 = whatever fits
@@ -188,6 +190,13 @@ class LookedAgain:
     """The last look with another view: for the screen, not for the record, which has it already."""
 
     inspection: Inspection
+
+
+@dataclass(frozen=True, slots=True)
+class AxesFitted:
+    """All axes of the latents' colours so far: a restarted engine goes on with them."""
+
+    axes: tuple[Basis, ...]
 
 
 @dataclass(frozen=True, slots=True)

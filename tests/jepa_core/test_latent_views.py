@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +28,7 @@ from jepa_core.families.toy import ToyModel
 from jepa_core.frame_ring import FrameRing
 from jepa_core.latent_views import Latents, LatentViewer, token_at
 from jepa_core.messages import (
+    EngineBack,
     EngineOptions,
     FrameHere,
     LoadCheckpoint,
@@ -409,10 +412,13 @@ class _Heard:
         self.looks: list[Inspection] = []
         self._settled = threading.Event()
         self.refused: object = None
+        self.back = threading.Event()
 
     def __call__(self, message: object) -> None:
         if isinstance(message, Looked):
             self.looks.append(message.inspection)
+        elif isinstance(message, EngineBack):
+            self.back.set()
         elif isinstance(message, Loaded | Refused):
             self.refused = message if isinstance(message, Refused) else None
             self._settled.set()
@@ -463,6 +469,39 @@ def test_a_view_and_a_mask_rule_that_are_set_while_a_checkpoint_loads_count_and_
     assert look.view == LatentView("similarity", at=(9.0, 9.0))
     assert look.similarity is not None
     assert len(look.masks.targets[0]) == look.layout.n_tokens // 2
+
+
+def test_axes_outlive_the_death_of_the_engines_process():
+    """Fitted once: only a person, or another checkpoint, makes new ones."""
+    (path,) = (CASES / "vjepa21-multilevel").glob("*.pt")
+    heard = _Heard()
+    engine = EngineProcess(heard)
+    engine.start()
+    ring = FrameRing.create(6, 64 * 64 * 3)
+
+    def show(frames: range) -> None:
+        for seq in frames:
+            written = ring.write(make_frame(seq).rgb)
+            frame = replace(make_frame(seq), rgb=written.rgb)
+            engine.offer_and_wait(frame, written.slot, CancelToken())
+
+    try:
+        engine.load(str(path), None, EngineOptions(device="cpu", dtype="float32", threads=1, view=PCA))
+        heard.wait_until_loaded()
+        engine.attach_ring(ring)
+        show(range(16))
+        before = heard.looks[-1].basis
+        assert before is not None
+        os.kill(engine.pid, signal.SIGKILL)
+        assert heard.back.wait(120)
+        show(range(100, 116))
+        after = heard.looks[-1]
+        engine.attach_ring(None)
+    finally:
+        ring.close()
+        engine.stop()
+    assert after.seq > 100
+    assert after.basis == before
 
 
 def test_the_engines_process_and_the_local_engine_give_the_same_colours(hosted):

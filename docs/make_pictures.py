@@ -77,10 +77,15 @@ def main() -> int:
 
 
 def states(home: Path, *, has_session: bool) -> list[State]:
-    """Start, live, replay and error, each as a person would open it."""
+    """Start, live, latents, replay and error, each as a person would open it."""
     found = [
         State("start", (), 3.0),
         State("live", ("live", WORLD, "--checkpoint", str(CHECKPOINT)), 5.0),
+        State(
+            "latents",
+            ("live", WORLD, "--checkpoint", str(CHECKPOINT), "--settings", str(latents_settings(home))),
+            9.0,
+        ),
         State(
             "error",
             ("live", WORLD, "--checkpoint", str(CHECKPOINT), "--config", str(wrong_config(home))),
@@ -97,6 +102,13 @@ def wrong_config(home: Path) -> Path:
     text = CHECKPOINT.with_suffix(".params.yaml").read_text("utf-8")
     path = home / "six_blocks.params.yaml"
     path.write_text(text.replace("pred_depth: 3", "pred_depth: 6"), "utf-8")
+    return path
+
+
+def latents_settings(home: Path) -> Path:
+    """Begin with the latents as colours instead of the error."""
+    path = home / "latents.toml"
+    path.write_text('[look]\nlayers = ["projection", "masks"]\n', "utf-8")
     return path
 
 

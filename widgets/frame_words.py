@@ -12,7 +12,7 @@ from PySide6.QtCore import QCoreApplication
 from jepa_core.types import Frame, Inspection
 from widgets.chips import Piece
 from widgets.colormaps import Scale
-from widgets.latent_words import latent_footer, latent_frames, why_not
+from widgets.latent_words import frames_words, latent_footer, latent_frames, why_not
 from widgets.overlays.base import error_map, newest_step, predicted_frames, step_frames, strongest_words
 from widgets.words import duration, frame_range, grouped, number, plural
 
@@ -29,7 +29,7 @@ def header(
     if inspection is None:
         return [*pieces, (_tr(" · no prediction yet"), "dim", False)]
     if layer and not why_not(inspection, layer):
-        told = _tr(" · latents of frames {0}").format(frame_range(latent_frames(inspection)))
+        told = _tr(" · latents of {0}").format(frames_words(latent_frames(inspection)))
         pieces.append((told, "text", False))
     elif frames := predicted_frames(inspection):
         pieces.append((_tr(" · prediction of frames {0}").format(frame_range(frames)), "text", False))

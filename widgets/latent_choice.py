@@ -95,7 +95,7 @@ class LatentChoice(QWidget):
     def _layer_words(self, *, has_slots: bool) -> list[tuple[str, str]]:
         found = [
             ("", self.tr("off")),
-            ("projection", self.tr("PCA colours")),
+            ("projection", self.tr("colours")),
             ("similarity", self.tr("similarity")),
         ]
         return [*found, ("attention", self.tr("attention"))] if has_slots else found

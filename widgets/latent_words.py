@@ -33,6 +33,12 @@ def latent_frames(inspection: Inspection) -> tuple[int, ...]:
     return () if step is None else step_frames(inspection, step)
 
 
+def frames_words(seqs: tuple[int, ...]) -> str:
+    """ "frame 302", "frames 280–287" """
+    one = len(set(seqs)) == 1
+    return (_tr("frame {0}") if one else _tr("frames {0}")).format(frame_range(seqs))
+
+
 def why_not(inspection: Inspection, layer: str) -> str:
     """Why nothing can be drawn, in one sentence; "" where there is something."""
     view = latent_maps.view_of(inspection)
@@ -92,8 +98,8 @@ def chosen_words(inspection: Inspection) -> str:
     if places is None:
         return _tr("nothing")
     row, column = (int(part[0]) for part in places.nonzero())
-    frames = frame_range(step_frames(inspection, inspection.layout.shape[0] - 1))
-    return _tr("row {0}, column {1} of frames {2}").format(row + 1, column + 1, frames)
+    frames = frames_words(step_frames(inspection, inspection.layout.shape[0] - 1))
+    return _tr("row {0}, column {1} of {2}").format(row + 1, column + 1, frames)
 
 
 def place_words(inspection: Inspection, layer: str, row: int, column: int) -> str | None:
@@ -119,8 +125,8 @@ def place_words(inspection: Inspection, layer: str, row: int, column: int) -> st
     if colors is None:
         return None
     first, second, third = (float(part) / 255 for part in colors[row, column])
-    return _tr("{0}: {1:.2f}, {2:.2f}, {3:.2f} along the three axes, of frames {4}").format(
-        place, first, second, third, frame_range(latent_frames(inspection))
+    return _tr("{0}: {1:.2f}, {2:.2f}, {3:.2f} along the three axes, of {4}").format(
+        place, first, second, third, frames_words(latent_frames(inspection))
     )
 
 
@@ -172,7 +178,7 @@ def _frames_words(basis: LatentBasis) -> str:
 def _title(inspection: Inspection, layer: str) -> str:
     is_predicted = latent_maps.view_of(inspection).of == "predicted"
     if layer == "projection":
-        return _tr("Predicted latents as colours") if is_predicted else _tr("Latents as colours")
+        return _tr("Predicted latents as PCA colours") if is_predicted else _tr("Latents as PCA colours")
     if layer == "similarity":
         return _tr("Similarity of predicted latents") if is_predicted else _tr("Similarity")
     return _tr("Attention")

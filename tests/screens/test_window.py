@@ -5,6 +5,8 @@ Pictures are checked by numbers: how many colours, where the picture is, whether
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PySide6.QtGui import QImage
@@ -12,6 +14,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
 from console import notices
 from jepa_core.errors import KeysDiffer, SourceLost
+from jepa_core.types import LatentBasis, LatentView, frozen
 from tests.helpers.pipeline import make_report, make_source
 from tests.helpers.window import open_window, watch
 
@@ -39,6 +42,25 @@ def recording(qtbot, window, pipeline):
 
 def replay(qtbot, window, pipeline):
     watch(qtbot, window, pipeline, "session")
+
+
+def latents(qtbot, window, pipeline):
+    watch(qtbot, window, pipeline, "video")
+    window.commands["layer_projection"].trigger()
+    frame = pipeline.script_frame()
+    n = 4 * 64
+    colors = np.random.default_rng(0).integers(0, 256, (n, 3), dtype=np.uint8)
+    basis = LatentBasis("3fa96c01be77", (0.41, 0.17, 0.09), 384, -1, (12, 12))
+    look = replace(pipeline.script_look(frame), view=LatentView("pca"), colors=frozen(colors), basis=basis)
+    pipeline.looks.take()
+    pipeline.looks.put(look)
+    qtbot.waitUntil(lambda: window.panels["picture"].inspection is look)
+
+
+def similarity(qtbot, window, pipeline):
+    watch(qtbot, window, pipeline, "video")
+    window.commands["layer_similarity"].trigger()
+    qtbot.waitUntil(lambda: cut_texts(window) == [])  # the docks make room on timers of their own
 
 
 def lost(qtbot, window, pipeline):
@@ -97,6 +119,8 @@ STATES = [
     live,
     recording,
     replay,
+    latents,
+    similarity,
     lost,
     refused,
     loading,

@@ -18,6 +18,7 @@ from console.dialogs.preferences import PreferencesDialog
 from console.window_desk import Desk
 from console.window_keys import KeyRouter
 from jepa_core.errors import ConsoleError, WriteFailed
+from jepa_core.types import Inspection
 from widgets import theme as themes
 from widgets.command_palette import CommandItem, CommandPalette
 from widgets.frame_view import FrameView
@@ -45,6 +46,7 @@ class Look(QObject):
         self._scale.scaleChanged.connect(self._view.set_scale)
         self._scale.colorMapChanged.connect(self._view.set_color_map)
         self._scale.show_scale(self._scale.scale)
+        self._view.inspectionShown.connect(self._show_metric)
         desk.state.layersChanged.connect(self._show_layers)
         desk.state.themeChanged.connect(self._apply_theme)
         desk.state.zoomChanged.connect(self._apply_theme)
@@ -95,7 +97,9 @@ class Look(QObject):
         self._toggle_layer("error")
 
     def toggle_masks(self) -> None:
-        self._toggle_layer("masks")
+        """What part of the picture is what: hidden regions, or of a system that sees objects their slots."""
+        info = self._desk.state.checkpoint
+        self._toggle_layer("slots" if info is not None and info.layout == "slots" else "masks")
 
     def toggle_region_tool(self) -> None:
         self._region_tool(self._desk.actions["region"].isChecked())
@@ -125,6 +129,9 @@ class Look(QObject):
         self._card.set_layers(layers)
         self._desk.actions["layer_error"].setChecked("error" in layers)
         self._desk.actions["layer_masks"].setChecked("masks" in layers)
+
+    def _show_metric(self, look: Inspection | None) -> None:
+        self._scale.show_metric("" if look is None else look.metric)
 
     # theme and zoom
 

@@ -23,7 +23,7 @@ from console.notices import (
 from console.window_desk import Desk
 from jepa_core.errors import CheckpointError, ConsoleError, EngineStopped, GaveWay, NotAble, OutOfMemory
 from jepa_core.messages import EngineOptions
-from jepa_core.types import Box, Inspection, LoadReport, MaskRule
+from jepa_core.types import Box, CheckpointInfo, Inspection, LoadReport, MaskRule
 from widgets.frame_view import FrameView
 from widgets.layers_card import LayersCard
 from widgets.model_card import ModelCard
@@ -119,6 +119,7 @@ class Models(QObject):
         self._desk.state.checkpoint = notice.info
         self._card.show_checkpoint(notice.info, notice.report)
         self._forget_note()
+        self._layers.show_checkpoint(notice.info)
         for code in CHECKPOINT_CODES:
             self._desk.banner_clear(code)
         path = notice.info.path or self._path
@@ -132,6 +133,7 @@ class Models(QObject):
         self._desk.hide_progress("load")
         self._desk.state.checkpoint = None
         self._card.show_refused(notice.error, self._report)
+        self._layers.show_checkpoint(None)
         self._desk.fault(notice.error)
         self._refresh()
 
@@ -142,6 +144,7 @@ class Models(QObject):
         self._desk.state.checkpoint = None
         self._card.show_empty()
         self._forget_note()
+        self._layers.show_checkpoint(None)
         if notice.is_cancelled:
             self._desk.say(self.tr("Loading was cancelled. No checkpoint is loaded."))
         self._refresh()
@@ -168,14 +171,19 @@ class Models(QObject):
     def _source_changed(self, _notice: object) -> None:
         """A session brings the checkpoint it was recorded with: its predictions need no other."""
         self._forget_note()
+        recorded = self._desk.pipeline.recorded_checkpoint
+        self._show_ways(recorded if self._desk.pipeline.is_replay else self._desk.state.checkpoint)
         if self._desk.state.checkpoint is not None or self._is_loading or self._error is not None:
             return
-        recorded = self._desk.pipeline.recorded_checkpoint
-        self._view.set_checkpoint(recorded)
         if recorded is not None:
             self._card.show_checkpoint(recorded, None)
         else:
             self._card.show_empty()
+
+    def _show_ways(self, info: CheckpointInfo | None) -> None:
+        """Whose looks are on the screen decides what there is to say of them and to choose."""
+        self._view.set_checkpoint(info)
+        self._layers.show_checkpoint(info)
 
     # masks
 

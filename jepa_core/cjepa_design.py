@@ -70,6 +70,14 @@ def variant(reading: facts.Reading) -> str:
     return f"with encoder{' and actions' if reading.action else ''}, {slots}, {reading.size} px"
 
 
+def abilities(reading: facts.Reading) -> frozenset[str]:
+    """A file with encoder and predictor predicts: under actions where it has nodes for them, else from slots alone."""
+    found = {"temporal", "slots"}
+    if reading.vit is not None and reading.predictor is not None:
+        found.add("actions" if reading.action else "masked")
+    return frozenset(found)
+
+
 def seeds(reading: facts.Reading) -> dict[str, str]:
     if reading.vit is None:
         return {}

@@ -56,6 +56,7 @@ class ColorScale(QWidget):
         self._bar = _Bar()
         self._low, self._high = self._box(0.0), self._box(1.0)
         self._words = label(role="small", wrap=True)
+        self._measure = label(role="small", wrap=True)
         self._lock = QToolButton()
         self._lock.setObjectName("lock")
         self._lock.setCheckable(True)
@@ -72,6 +73,7 @@ class ColorScale(QWidget):
         self._card.body.addWidget(self._bar)
         self._card.body.addLayout(row(self._low, None, self._lock, None, self._high))
         self._card.body.addWidget(self._words)
+        self._card.body.addWidget(self._measure)
         self._card.body.addWidget(self._map)
         self._layout = QVBoxLayout(self)
         self._layout.addWidget(heading(self.tr("Error scale")))
@@ -81,6 +83,7 @@ class ColorScale(QWidget):
         follow(self, self._restyle)
         self._set_locked(True)
         self.show_scale(self._scale)
+        self.show_metric("")
 
     def show_scale(self, scale: Scale, words: str = "") -> None:
         """The range in use and where it comes from, such as "calibration c-0311"."""
@@ -92,6 +95,17 @@ class ColorScale(QWidget):
         self._words.setText(
             words or self.tr("expected → surprised · not calibrated: fixed range, no percentiles")
         )
+
+    def show_metric(self, metric: str) -> None:
+        """What the numbers of the scale measure, as Inspection.metric; "" = not known yet."""
+        words = {
+            "l1": self.tr("mean absolute difference per feature"),
+            "l2": self.tr("mean squared difference per feature"),
+            "smooth_l1": self.tr("smooth absolute difference per feature"),
+            "cosine": self.tr("one minus the cosine"),
+        }.get(metric, "")
+        self._measure.setText(words)
+        self._measure.setVisible(bool(words))
 
     @property
     def scale(self) -> Scale:

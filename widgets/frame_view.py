@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, QSizeF, Qt, Signal
 from PySide6.QtGui import QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -18,7 +18,7 @@ from widgets import colormaps
 from widgets.chips import Piece, paint_caption, paint_chip, paint_dashed, paint_sentence
 from widgets.colormaps import Scale
 from widgets.frame_layers import FrameLayers
-from widgets.frame_words import footer, header, token_words
+from widgets.frame_words import footer, header, no_map_words, square_words, token_words
 from widgets.latent_maps import map_shape
 from widgets.latent_words import layer_of, place_words
 from widgets.overlays.base import Stage
@@ -43,10 +43,9 @@ class FrameView(QWidget):
         self._image = QImage()
         self._inspection: Inspection | None = None
         self._age_ms: float | None = None
-        self._input_size = 0
-        self._patch = 0
+        self._info: CheckpointInfo | None = None
         self._title = ""
-        self._layers = FrameLayers(frozenset({"error", "masks"}))
+        self._layers = FrameLayers(frozenset({"error", "masks", "slots"}))
         self._scale, self._color_map = Scale(), colormaps.ERROR
         self._region = RegionTool()
         self._latent_hint, self._takes_clicks = "", False
@@ -116,9 +115,8 @@ class FrameView(QWidget):
         self.update()
 
     def set_checkpoint(self, info: CheckpointInfo | None) -> None:
-        """Whose input size stands beside the dashed square."""
-        self._input_size = 0 if info is None else info.input.size
-        self._patch = 0 if info is None else info.input.patch
+        """Whose looks these are: its input size stands beside the dashed square, its ways in the words."""
+        self._info = info
         self.update()
 
     def set_layers(self, layers: set[str] | frozenset[str]) -> None:
@@ -195,15 +193,19 @@ class FrameView(QWidget):
             return None if self._latent_hint else place_words(self._inspection, layer, row, column)
         return token_words(self._inspection, self._scale, row, column)
 
-    def _header(self) -> list[Piece]:
+    def _header(self, *, is_brief: bool = False) -> list[Piece]:
+        """Brief: without what the prediction was made from."""
         if self._frame is None:
             return []
         layer = "" if self._latent_hint else layer_of(self._layers.names)
-        return header(self._frame, self._inspection, self._title, self._age_ms, layer)
+        shown = self._frame, self._inspection, self._title, self._age_ms
+        return header(*shown, layer, self._info, is_brief=is_brief)
 
     def _footer(self) -> list[Piece]:
-        if self._frame is None or self._inspection is None:
+        if self._frame is None:
             return []
+        if self._inspection is None:
+            return [(self._info.cannot_see, "text", False)] if self._info and self._info.cannot_see else []
         words = None if self._token is None else self.token_words(*self._token)
         if words is not None:
             return [(words, "text", False)]
@@ -283,7 +285,9 @@ class FrameView(QWidget):
             head, foot = self._header(), self._footer()
             ages = [piece for piece in head if piece[1] != "text"] if len(head) > 2 else []
             short = head[: 2 if self._title else 1] + ages  # how stale it is never gives way
-            paint_chip(painter, theme, [head, short], self.width(), strip / 2, mono=True)
+            paint_chip(
+                painter, theme, [head, self._header(is_brief=True), short], self.width(), strip / 2, mono=True
+            )
             paint_chip(painter, theme, [foot, foot[:3], foot[:1]], self.width(), self.height() - strip / 2)
         if self._notice.isVisible() and not self._image.isNull():
             painter.fillRect(self.rect(), theme.color("canvas", 0.6))
@@ -342,25 +346,12 @@ class FrameView(QWidget):
                 painter.setPen(QPen(stage.theme.color(role), width))
                 painter.drawRect(cell)
         inset = stage.theme.px(14 if self._layers.hides_all else 4)
-        paint_caption(painter, stage.theme, self._square_words(), square.intersected(stage.picture), inset)
+        if inspection.layout.kind == "global":
+            top = QRectF(square.topLeft(), QSizeF(square.width(), stage.theme.px(30)))
+            paint_caption(painter, stage.theme, no_map_words(self._info, inspection), top, inset)
+        saw = square_words(self._info, inspection, hides_all=self._layers.hides_all)
+        paint_caption(painter, stage.theme, saw, square.intersected(stage.picture), inset)
         painter.restore()
-
-    def _square_words(self) -> list[str]:
-        """What is said beside the square, the longest first: the first one that fits is drawn."""
-        n = self._input_size
-        layout = self._inspection.layout if self._inspection is not None else None
-        if layout is not None and layout.kind == "grid" and layout.shape[1] == layout.shape[2]:
-            n = layout.shape[2] * self._patch  # of this look: it may have been stepped down since
-        if n:
-            saw, short = (
-                self.tr("the model saw {0} × {0} of this square").format(n),
-                [self.tr("saw {0} × {0}").format(n)],
-            )
-        else:
-            saw, short = self.tr("the model saw this square"), []
-        if self._layers.hides_all:
-            return [self.tr("{0} · what comes next is hidden from it everywhere").format(saw), saw, *short]
-        return [saw, *short]
 
     @property
     def _is_gap(self) -> bool:

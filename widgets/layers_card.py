@@ -1,7 +1,8 @@
 """What lies over the picture, and what is hidden from the model: the choice of masks.
 
 Three rules: the future (the newest time steps), multi-block as in training (seeded), or a region drawn on the
-picture. Emits a whole MaskRule each time; knows no engine.
+picture; of layers and rules only those that the loaded checkpoint's kind has. Emits a whole MaskRule each time; knows no
+engine.
 """
 
 from __future__ import annotations
@@ -9,13 +10,19 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QButtonGroup, QCheckBox, QComboBox, QRadioButton, QSpinBox, QVBoxLayout, QWidget
 
-from jepa_core.types import Box, MaskRule, TokenLayout
+from jepa_core.masks import rule_for
+from jepa_core.types import Box, CheckpointInfo, MaskRule, TokenLayout
 from widgets import a11y, icons
+from widgets.family_ways import layers_of, rules_of
 from widgets.latent_choice import LatentChoice
 from widgets.parts import Card, button, heading, key_hint, label, pad_field, row
 from widgets.theme import Theme, follow
 
-LAYERS = (("error", "Prediction error", "E"), ("masks", "Masked regions", "M"))
+LAYERS = (
+    ("error", "Prediction error", "E"),
+    ("masks", "Masked regions", "M"),
+    ("slots", "Object slots", "M"),
+)
 
 
 class LayersCard(QWidget):
@@ -31,15 +38,19 @@ class LayersCard(QWidget):
         self._steps_in_clip = 0
         self._tubelet = 0
         self._why_not = ""
+        self._info: CheckpointInfo | None = None
         self._boxes: dict[str, QCheckBox] = {}
+        self._keys: dict[str, QWidget] = {}
         layers = Card()
         for name, words, key in LAYERS:
             box = QCheckBox(self.tr(words))
             box.setChecked(True)
             box.clicked.connect(self._emit_layers)
             a11y.name(box, self.tr(words), keys=key)
-            self._boxes[name] = box
-            layers.body.addLayout(row(box, None, key_hint(key)))
+            self._boxes[name], self._keys[name] = box, key_hint(key)
+            layers.body.addLayout(row(box, None, self._keys[name]))
+        self._no_map = label(role="small", wrap=True)
+        layers.body.addWidget(self._no_map)
         self.latents = LatentChoice()
         layers.body.addWidget(self.latents)
         self._rules = {kind: QRadioButton(words) for kind, words in self._rule_words()}
@@ -51,6 +62,7 @@ class LayersCard(QWidget):
         self._predict.setRange(1, 1)
         self._predict.valueChanged.connect(self._edited)
         self._of = label(role="dim")
+        self._blocks = label(self.tr("Blocks"), "dim")
         self._generator = QComboBox()
         self._generator.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._generator.setMinimumContentsLength(8)
@@ -78,7 +90,7 @@ class LayersCard(QWidget):
             a11y.name(radio, dict(self._rule_words())[kind])
         self._future = self._part(row(label(self.tr("Predict"), "dim"), self._predict, self._of, None))
         self._multiblock = self._part(
-            row(label(self.tr("Blocks"), "dim"), self._generator, 1),
+            row(self._blocks, self._generator, 1),
             row(label(self.tr("Seed"), "dim"), self._seed, 1),
         )
         self._region = self._part(row(self._draw, None))
@@ -101,7 +113,7 @@ class LayersCard(QWidget):
         self._layout.addStretch(1)
         self.setAccessibleName(self.tr("Layers and masks"))
         follow(self, self._restyle)
-        self.show_rule(MaskRule(), None)
+        self.show_checkpoint(None)
 
     @property
     def layers(self) -> frozenset[str]:
@@ -126,8 +138,30 @@ class LayersCard(QWidget):
         self._boxes[name].setChecked(not self._boxes[name].isChecked())
         self._emit_layers()
 
+    def show_checkpoint(self, info: CheckpointInfo | None) -> None:
+        """Offer what this checkpoint can do and nothing else; None: everything there is."""
+        self._info = info
+        there = layers_of(info)
+        for name, box in self._boxes.items():
+            box.setVisible(name in there)
+            self._keys[name].setVisible(name in there)
+        blind = info is not None and info.cannot_see
+        self._no_map.setText(
+            blind or self.tr("One latent per frame: there is nothing to lay over the picture.")
+        )
+        self._no_map.setVisible(not there)
+        rules = rules_of(info)
+        for kind, radio in self._rules.items():
+            radio.setVisible(kind in rules and len(rules) > 1)
+        pictures_only = info is not None and info.multiblock == "pictures"
+        for widget in (self._generator, self._blocks):
+            widget.setVisible(not pictures_only)
+        self.show_rule(self._rule)
+
     def show_rule(self, rule: MaskRule, layout: TokenLayout | None = None) -> None:
         """The rule in force; `layout` tells how many time steps there are to choose from."""
+        rule = rule if self._info is None else rule_for(rule, self._info)
+        rules = rules_of(self._info)
         self._rule = rule
         if layout is not None:
             self._steps_in_clip, self._tubelet = layout.shape[0], layout.tubelet
@@ -146,7 +180,7 @@ class LayersCard(QWidget):
             ("multiblock", self._multiblock),
             ("region", self._region),
         ):
-            part.setVisible(kind == rule.kind)
+            part.setVisible(kind == rule.kind and kind in rules)
         self._of.setText(
             self.tr("of {0} steps").format(self._steps_in_clip) if self._steps_in_clip else self.tr("steps")
         )
@@ -180,13 +214,23 @@ class LayersCard(QWidget):
         """The rule in a sentence, with what follows from it."""
         if self._why_not:
             return self._why_not
+        if not rules_of(self._info):
+            if self._info is not None and self._info.cannot_see:
+                return self.tr("Nothing is shown to this checkpoint.")
+            return self.tr("This checkpoint predicts nothing; its latents can be looked at.")
         if self._rule.kind == "future":
+            if self._info is not None and self._info.action is not None:
+                return self.tr(
+                    "The newest frames are predicted from those before and what was done between them."
+                )
             if not self._tubelet:
                 return self.tr("The first time steps are shown, the newest are predicted.")
             return self.tr("{0} newest frames are predicted from those before.").format(
                 self._rule.predict_steps * self._tubelet
             )
         if self._rule.kind == "multiblock":
+            if self._generator.isHidden():
+                return self.tr("Random blocks of the picture, as the checkpoint was trained.")
             return self.tr("Random blocks through all time steps, as the checkpoint was trained.")
         return self.tr("The rectangle is hidden in all time steps.")
 
@@ -211,7 +255,7 @@ class LayersCard(QWidget):
         self._rule = MaskRule(
             self._rule.kind,
             self._predict.value(),
-            str(self._generator.currentData()),
+            str(self._generator.currentData()) if not self._generator.isHidden() else self._rule.generator,
             self._rule.region,
             self._seed.value(),
         )

@@ -29,6 +29,16 @@ def frame_range(seqs: Sequence[int]) -> str:
     return f"{grouped(first)}–{grouped(last)}"
 
 
+def frame_list(seqs: Sequence[int]) -> str:
+    """Frames that need not be neighbours: (2, 7) → "2 and 7"; (2, 7, 12) → "2, 7 and 12"; neighbours as a range."""
+    ordered = sorted(seqs)
+    if len(ordered) < 2 or ordered[-1] - ordered[0] == len(ordered) - 1:
+        return frame_range(ordered)
+    if len(ordered) > 4:
+        return f"{grouped(ordered[0])} … {grouped(ordered[-1])}"
+    return f"{', '.join(grouped(seq) for seq in ordered[:-1])} and {grouped(ordered[-1])}"
+
+
 def breakable(text: str) -> str:
     """The same words, with places where a long path, name or hash may go on in the next line, and a dot between two
     facts at the end of a line instead of at the beginning of one."""

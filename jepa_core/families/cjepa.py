@@ -121,9 +121,7 @@ class CJepa:
                 patch=reading.vit.patch if reading.vit else 14,
                 fit=facts.FIT,
             ),
-            abilities=frozenset(
-                {"temporal", "slots"} | ({"actions"} if reading.vit and reading.action else set())
-            ),
+            abilities=building.abilities(reading),
             embed_dim=reading.width,
             look=lambda frames, size: building.look_size(reading, frames),
             settings=reading,

@@ -114,7 +114,7 @@ class VJepa2Ac:
             modules=building.empty_modules(shapes, shapes_p, reading),
             sources=sources,
             input=spec,
-            abilities=frozenset({"actions"}),
+            abilities=frozenset({"temporal", "actions"}),
             embed_dim=shapes.width,
             look=lambda frames, size: building.look_size(shapes, reading, frames),
             settings=reading,

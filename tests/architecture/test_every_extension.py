@@ -50,6 +50,7 @@ PAINTED = {  # overlay → the layouts whose latents have places it can paint
     "error": {"grid"},
     "projection": {"grid", "slots"},
     "similarity": {"grid", "slots"},
+    "slots": {"slots"},
     "masks": {"grid"},
     "attention": {"slots"},
 }

@@ -67,7 +67,7 @@ def test_p_shows_colours_in_place_of_the_error_and_p_again_brings_it_back(qtbot,
     watch(qtbot, window, pipeline)
 
     press(window, "P")
-    assert window.state.layers == {"projection", "masks"}
+    assert window.state.layers == {"projection", "masks", "slots"}
     assert views(pipeline) == [LatentView("pca")]
     assert window.commands["layer_projection"].isChecked()
     assert not window.commands["layer_error"].isChecked()
@@ -76,7 +76,7 @@ def test_p_shows_colours_in_place_of_the_error_and_p_again_brings_it_back(qtbot,
     assert not window.panels["scale"].error.isVisibleTo(window)
 
     press(window, "P")
-    assert window.state.layers == {"error", "masks"}
+    assert window.state.layers == {"error", "masks", "slots"}
     assert views(pipeline)[-1].kind == "none"
     assert window.panels["scale"].error.isVisibleTo(window)
 
@@ -88,7 +88,7 @@ def test_the_error_takes_the_place_of_the_colours(qtbot, opened):
 
     press(window, "E")
 
-    assert window.state.layers == {"error", "masks"}
+    assert window.state.layers == {"error", "masks", "slots"}
     assert window.panels["layers"].latents.layer == ""
     assert views(pipeline)[-1].kind == "none"
 
@@ -100,7 +100,7 @@ def test_what_was_on_before_comes_back_through_two_layers_of_latents(qtbot, open
     for key in ("P", "S", "S"):
         press(window, key)
 
-    assert window.state.layers == {"error", "masks"}
+    assert window.state.layers == {"error", "masks", "slots"}
 
 
 def test_a_box_of_the_card_leaves_the_layer_of_latents_alone(qtbot, opened):
@@ -110,7 +110,7 @@ def test_a_box_of_the_card_leaves_the_layer_of_latents_alone(qtbot, opened):
 
     window.panels["layers"]._boxes["masks"].click()
 
-    assert window.state.layers == {"projection"}
+    assert window.state.layers == {"projection", "slots"}
 
 
 def test_s_asks_for_a_click_which_asks_the_engine(qtbot, opened):
@@ -176,7 +176,7 @@ def test_esc_puts_similarity_down(qtbot, opened):
 
     press(window, "Escape")
 
-    assert window.state.layers == {"error", "masks"}
+    assert window.state.layers == {"error", "masks", "slots"}
     assert views(pipeline)[-1].kind == "none"
     assert window.panels["picture"].cursor().shape() == Qt.CursorShape.ArrowCursor
 
@@ -242,7 +242,7 @@ def test_a_file_that_predicts_nothing_goes_to_its_colours_and_says_why(qtbot, op
     nothing = MaskSet(frozen(np.arange(256, dtype=np.int32)), (), 0)
     values = {"note": NOTE, "masks": nothing, "error": frozen(np.full(256, np.nan, np.float32))}
     show(qtbot, window, pipeline, **values)
-    qtbot.waitUntil(lambda: window.state.layers == {"projection", "masks"})
+    qtbot.waitUntil(lambda: window.state.layers == {"projection", "masks", "slots"})
     show(qtbot, window, pipeline, view=LatentView("pca"), colors=colored(), basis=BASIS, **values)
 
     assert views(pipeline) == [LatentView("pca")]
@@ -269,7 +269,7 @@ def test_after_a_file_that_predicts_nothing_one_that_does_brings_the_error_back(
 
     load(qtbot, window, pipeline, id="other:float32")
 
-    assert window.state.layers == {"error", "masks"}
+    assert window.state.layers == {"error", "masks", "slots"}
 
 
 def test_a_predictor_that_lacks_its_actions_keeps_the_error_layer(qtbot, opened):
@@ -279,7 +279,7 @@ def test_a_predictor_that_lacks_its_actions_keeps_the_error_layer(qtbot, opened)
 
     show(qtbot, window, pipeline, note="This source tells no actions.")
 
-    assert window.state.layers == {"error", "masks"}
+    assert window.state.layers == {"error", "masks", "slots"}
     assert window.panels["picture"].footer_text() == "This source tells no actions."
 
 
@@ -322,7 +322,7 @@ def test_attention_is_refused_in_words_where_there_are_no_objects(qtbot, opened)
 
     window.commands["layer_attention"].trigger()
 
-    assert window.state.layers == {"error", "masks"}
+    assert window.state.layers == {"error", "masks", "slots"}
     assert not window.commands["layer_attention"].isChecked()
     assert any("object slots" in text for text in window.desk.toasts.texts())
 

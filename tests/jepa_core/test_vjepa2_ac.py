@@ -92,7 +92,7 @@ def test_predictor_that_lost_its_last_blocks_is_refused_without_any_config():
 def test_actions_are_named_with_their_units(model):
     assert model.info.action.names == ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
     assert model.info.action.units == ("m", "m", "m", "rad", "rad", "rad", "closedness")
-    assert model.info.abilities == {"actions"}
+    assert model.info.abilities == {"temporal", "actions"}
 
 
 # --- frames ------------------------------------------------------------------------------------------------------

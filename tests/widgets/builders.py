@@ -113,6 +113,18 @@ def make_regions() -> NDArray[np.float32]:
     return frozen(regions)
 
 
+def make_slots(**changes: object) -> Inspection:
+    """A look of four slots, two of eight frames predicted: errors 0.2, 0.4, 0.8 and 1.4 in the newest."""
+    look = make_inspection(kind="slots", rule="future", shape=(8, 4, 1))
+    error = np.full((8, 4), np.nan, np.float32)
+    error[6], error[7] = [0.1, 0.9, 0.3, 0.2], [0.2, 0.4, 0.8, 1.4]
+    values: dict[str, object] = {
+        "error": frozen(error.reshape(-1)), "metric": "l2", "regions": make_regions(), "attention": ATTENTION,
+        "assignment": (0, 1, 2, 3),
+    }  # fmt: skip
+    return replace(look, **(values | changes))  # type: ignore[arg-type]
+
+
 ATTENTION = frozen(
     np.array([[0.7, 0.1, 0.1, 0.1], [0.2, 0.55, 0.005, 0.245], [0.1, 0.2, 0.6, 0.1], [0.25] * 4], np.float32)
 )

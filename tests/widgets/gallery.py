@@ -32,6 +32,7 @@ from tests.widgets.builders import (
 )
 from tests.widgets.claims_states import STATES as CLAIMS_STATES
 from tests.widgets.claims_states import claims_page
+from tests.widgets.system_states import CARDS, SYSTEMS
 from widgets import theme as themes
 from widgets.banner import FaultBanner
 from widgets.color_scale import ColorScale
@@ -133,9 +134,10 @@ def frame_view(state: str) -> QWidget:
         view.show_frame(make_frame())
         if state in {"multiblock", "future", "narrow"}:
             view.show_inspection(make_inspection(rule="future" if state == "narrow" else state))
-        elif state in {"slots", "global"}:
-            shape = (8, 7, 1) if state == "slots" else (8, 1, 1)
-            view.show_inspection(make_inspection(kind=state, rule="future", shape=shape))
+        elif state in SYSTEMS:
+            info, look = SYSTEMS[state]
+            view.set_checkpoint(info)
+            view.show_inspection(look())
         elif state in SEEN:
             layer, look = SEEN[state]
             view.set_layers({layer, "masks"})
@@ -242,6 +244,9 @@ def model_card(state: str) -> QWidget:
 
 def layers_card(state: str) -> QWidget:
     card = LayersCard()
+    if state in CARDS:
+        card.show_checkpoint(CARDS[state])
+        state = "future"
     if state in ("latents", "levels", "slots"):
         levels = 4 if state == "levels" else 1
         layout = "slots" if state == "slots" else "grid"
@@ -527,8 +532,7 @@ GALLERY: dict[str, tuple[Callable[[str], QWidget], tuple[str, ...]]] = {
             "no prediction",
             "multiblock",
             "future",
-            "slots",
-            "global",
+            *SYSTEMS,
             "narrow",
             *SEEN,
             "features only",
@@ -541,7 +545,10 @@ GALLERY: dict[str, tuple[Callable[[str], QWidget], tuple[str, ...]]] = {
     "health_strip": (health_strip, ("empty", "live")),
     "source_card": (source_card, ("empty", "opening", "live", "paused", "error")),
     "model_card": (model_card, ("empty", "loading", "loaded", "demo", "refused")),
-    "layers_card": (layers_card, ("future", "multiblock", "region", "drawn", "latents", "levels", "slots")),
+    "layers_card": (
+        layers_card,
+        ("future", "multiblock", "region", "drawn", "latents", "levels", "slots", *CARDS),
+    ),
     "legend": (legend, ("error", "projection", "similarity", "attention", "waiting", "not recorded")),
     "color_scale": (color_scale, ("locked", "unlocked")),
     "signal_table": (signal_table, ("empty", "live", "calibrated")),

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 
 from jepa_core.errors import KeysDiffer
 from jepa_core.types import MaskRule, TokenLayout
+from tests.widgets import system_states
 from tests.widgets.builders import make_checkpoint, make_health, make_inspection, make_report, make_source
 from tests.widgets.gallery import COMMANDS, SECOND, make_rows
 from widgets import toast
@@ -383,3 +384,64 @@ def test_an_endless_source_has_no_seek_bar(qtbot) -> None:
 
     bar.show_position(40, 166, 0)
     assert bar._seek.isVisibleTo(bar)
+
+
+@pytest.mark.parametrize(
+    ("info", "boxes", "radios", "told"),
+    [
+        (system_states.OBJECTS, {"error", "slots"}, set(), "what was done between them"),
+        (system_states.ONE_LATENT, set(), set(), "what was done between them"),
+        (system_states.ARM, {"error", "masks"}, set(), "what was done between them"),
+        (system_states.BLIND, set(), set(), "Nothing is shown"),
+        (system_states.CARDS["encoder alone"], {"error", "masks"}, set(), "predicts nothing"),
+        (system_states.CARDS["picture"], {"error", "masks"}, {"multiblock", "region"}, "Random blocks"),
+        (make_checkpoint(), {"error", "masks"}, {"future", "multiblock", "region"}, "predicted"),
+    ],
+)
+def test_layers_card_offers_what_the_checkpoint_can_do_and_nothing_else(
+    qtbot, info, boxes, radios, told
+) -> None:
+    card = LayersCard()
+    qtbot.addWidget(card)
+    card.show_checkpoint(info)
+
+    assert {name for name, box in card._boxes.items() if not box.isHidden()} == boxes
+    assert {kind for kind, radio in card._rules.items() if not radio.isHidden()} == radios
+    assert told in card._told.text()
+    assert card._no_map.isHidden() == bool(boxes)
+
+
+def test_layers_card_offers_everything_again_without_a_checkpoint(qtbot) -> None:
+    card = LayersCard()
+    qtbot.addWidget(card)
+    card.show_checkpoint(system_states.ONE_LATENT)
+    card.show_checkpoint(None)
+    assert {kind for kind, radio in card._rules.items() if not radio.isHidden()} == {
+        "future",
+        "multiblock",
+        "region",
+    }
+
+
+def test_number_of_predicted_steps_stays_a_choice_for_systems_that_act(qtbot) -> None:
+    card = LayersCard()
+    qtbot.addWidget(card)
+    card.show_checkpoint(system_states.OBJECTS)
+    card.show_rule(
+        MaskRule("multiblock", predict_steps=2), TokenLayout("slots", (4, 4, 1), 1, (0.0, 0.0, 9.0, 9.0))
+    )
+    chosen: list[MaskRule] = []
+    card.maskRuleChanged.connect(chosen.append)
+
+    card._predict.setValue(3)
+
+    assert (chosen[-1].kind, chosen[-1].predict_steps) == ("future", 3)
+    assert card._of.text() == "of 4 steps"
+
+
+def test_colour_scale_says_what_its_numbers_measure(qtbot) -> None:
+    scale = ColorScale()
+    qtbot.addWidget(scale)
+    assert scale._measure.isHidden()
+    scale.show_metric("l2")
+    assert scale._measure.text() == "mean squared difference per feature"

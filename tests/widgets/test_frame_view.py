@@ -16,6 +16,7 @@ from jepa_core.types import frozen
 from tests.widgets.builders import make_checkpoint, make_frame, make_inspection
 from widgets.colormaps import Scale, error_table
 from widgets.frame_view import FrameView
+from widgets.frame_words import square_words
 
 
 @pytest.fixture
@@ -236,7 +237,7 @@ def test_square_says_the_size_this_look_was_made_at(view: FrameView) -> None:
     view.show_inspection(look)
 
     side = look.layout.shape[2] * make_checkpoint().input.patch
-    assert view._square_words()[-1] == f"saw {side} × {side}"
+    assert square_words(make_checkpoint(), look, hides_all=True)[-1] == f"saw {side} × {side}"
 
 
 def test_a_rainbow_cannot_be_chosen(view: FrameView) -> None:

@@ -22,6 +22,7 @@ OVERLAYS: dict[str, str] = {
     "error": "widgets.overlays.error:ErrorOverlay",
     "projection": "widgets.overlays.projection:ProjectionOverlay",
     "similarity": "widgets.overlays.similarity:SimilarityOverlay",
+    "slots": "widgets.overlays.slots:SlotsOverlay",
     "masks": "widgets.overlays.masks:MasksOverlay",
     "attention": "widgets.overlays.attention:AttentionOverlay",
 }  # painted in this order
@@ -121,6 +122,13 @@ def predicted_frames(inspection: Inspection) -> tuple[int, ...]:
     return tuple(seq for step in steps for seq in step_frames(inspection, int(step)))
 
 
+def given_frames(inspection: Inspection) -> tuple[int, ...]:
+    """seq of every frame that the model was shown something of, in order."""
+    per_step = max(inspection.layout.shape[1] * inspection.layout.shape[2], 1)
+    steps = np.unique(inspection.masks.context // per_step)
+    return tuple(seq for step in steps for seq in step_frames(inspection, int(step)))
+
+
 def target_map(inspection: Inspection) -> NDArray[np.bool_] | None:
     """(H', W') True where a token of the newest step with targets had to be predicted; None without places."""
     layout = inspection.layout
@@ -146,8 +154,9 @@ def strongest_words(inspection: Inspection) -> str:
     if not np.isfinite(inspection.error).any():
         return ""
     if inspection.layout.kind == "slots":
-        by_slot = inspection.error.reshape(inspection.layout.shape[0], -1)  # (T', S)
-        return f"slot {int(np.nanargmax(np.where(np.isfinite(by_slot), by_slot, -np.inf)) % by_slot.shape[1]) + 1}"
+        step = newest_step(inspection)
+        by_slot = inspection.error.reshape(inspection.layout.shape[0], -1)[step]  # (S,)
+        return f"slot {int(np.nanargmax(by_slot)) + 1}"
     shown = error_map(inspection)
     if shown is None:
         return ""

@@ -14,7 +14,7 @@ WEIGHTS = (".pt", ".pth", ".pth.tar", ".ckpt", ".safetensors")
 """Endings of the released files."""
 
 OTHER_MODELS = {  # endings of files that hold a model of some other kind → what they are
-    ".bin": "an older Hugging Face file (pytorch_model.bin)",
+    ".bin": "a file of another program",
     ".gguf": "a GGUF file of a language model",
     ".keras": "a Keras model",
     ".mlmodel": "a Core ML model",
@@ -50,7 +50,7 @@ class Meant:
 
 def is_weights(name: str) -> bool:
     """Is it named like a released checkpoint file?"""
-    return name.lower().endswith(WEIGHTS)
+    return name.lower().endswith(WEIGHTS) or name in _HUB
 
 
 def is_config(name: str) -> bool:
@@ -70,7 +70,7 @@ def is_meant_as_checkpoint(path: Path) -> bool:
         return True
     if not path.is_dir():
         return False
-    return (path / "config.json").is_file() or (not _has_pictures(path) and bool(_weights_in(path)))
+    return (path / "config.json").is_file() or (not _has_pictures(path) and bool(weights_in(path)))
 
 
 def meant_by(path: Path) -> Meant:
@@ -88,7 +88,7 @@ def meant_by(path: Path) -> Meant:
 def _named_by(config: Path) -> Path | None:
     """The weights that a config belongs to by its name: vitl.params.yaml to vitl.pt."""
     stem = config.name.split(".")[0]
-    found = [path for path in _weights_in(config.parent) if path.name.split(".")[0] == stem]
+    found = [path for path in weights_in(config.parent) if path.name.split(".")[0] == stem]
     return found[0] if len(found) == 1 else None
 
 
@@ -96,7 +96,7 @@ def _of_folder(folder: Path) -> Path | None:
     """A hub's folder as a whole, else the only file of weights in it, else the one that is usually meant."""
     if any((folder / name).is_file() for name in _HUB):
         return folder
-    found = _weights_in(folder)
+    found = weights_in(folder)
     if len(found) == 1:
         return found[0]
     return next((path for name in _WEIGHTS_OF_FOLDER for path in found if path.name == name), None)
@@ -107,8 +107,10 @@ def _has_pictures(folder: Path) -> bool:
     return any(path.suffix.lower() in PICTURES for path in folder.iterdir())
 
 
-def _weights_in(folder: Path) -> list[Path]:
+def weights_in(folder: Path) -> list[Path]:
+    """The files of a folder that are named like weights, in the order of their names; empty where it cannot be read."""
     try:
-        return sorted(path for path in folder.iterdir() if is_weights(path.name) and path.is_file())
+        found = (path for path in folder.iterdir() if is_weights(path.name) and path.suffix != ".json")
+        return sorted(path for path in found if path.is_file())
     except OSError:
         return []  # the loader says why it cannot be read

@@ -49,8 +49,15 @@ def files_of(path: Path) -> tuple[Path, ...]:
     meant = checkpoint_paths.meant_by(path).path
     if meant != path:
         return (meant,)
+    if several := checkpoint_paths.weights_in(path):
+        raise UnreadableCheckpoint(
+            f"{path.name} is a folder with {len(several)} files of weights: "
+            + ", ".join(found.name for found in several[:6])
+            + ("." if len(several) <= 6 else ", …"),
+            "Choose one of them.",
+        )
     raise UnreadableCheckpoint(
-        f"{path.name} is a folder without {' or '.join(WHOLE)} and without one file of weights.",
+        f"{path.name} is a folder without {' or '.join(WHOLE)} and without a file of weights.",
         "Choose the checkpoint file itself, or a Hugging Face folder with config.json and its tensors.",
     )
 

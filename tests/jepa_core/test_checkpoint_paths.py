@@ -50,6 +50,16 @@ def test_a_hubs_folder_is_loaded_as_a_whole(tmp_path):
     assert meant_by(whole / "config.json") == meant_by(whole)
 
 
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json"])
+def test_every_way_a_hub_saves_a_model_makes_its_folder_one(tmp_path, name):
+    folder = folder_of(tmp_path / "hub", "config.json", name)
+
+    assert meant_by(folder).path == folder
+    assert meant_by(folder / "config.json").path == folder
+    assert is_meant_as_checkpoint(folder / name)
+    assert other_model(name) == ""
+
+
 def test_lewms_folder_means_its_weights(tmp_path):
     folder = folder_of(tmp_path / "lewm", "config.json", "weights.pt")
 
@@ -79,8 +89,10 @@ def test_what_cannot_be_decided_is_handed_on_as_it_is(tmp_path):
     assert meant_by(folder).path == folder
     assert meant_by(folder / "params.yaml").path == folder / "params.yaml"
     assert meant_by(tmp_path / "nowhere").path == tmp_path / "nowhere"
-    with pytest.raises(UnreadableCheckpoint, match="without one file of weights"):
+    with pytest.raises(UnreadableCheckpoint, match=r"2 files of weights: a\.pt, b\.pt"):
         files_of(folder)
+    with pytest.raises(UnreadableCheckpoint, match="without a file of weights"):
+        files_of(folder_of(tmp_path / "empty"))
 
 
 def test_the_loader_takes_a_folder_with_one_file_of_weights(tmp_path):

@@ -50,6 +50,12 @@ LAYOUTS = {  # CheckpointInfo.layout → name, what is drawn of it
         "One latent per frame: what is measured is a curve. There is no map to draw.",
     ),
 }
+OPTIONS = (  # of a hint, as errors say it for the command line → as the load sheet says it
+    ("with --config", "as Config below"),
+    (" (--clip-frames)", " (Frames below)"),
+    ("--dtype ", "the precision "),
+    ("--device ", "the device "),
+)
 FITS = {
     "fits": "it fits",
     "tight": "it may just fit, a forecast can be 15 % too low",
@@ -171,6 +177,13 @@ def fitting(report: LoadReport) -> Forecast | None:
     free = report.device_free_bytes
     fits = (item for item in forecasts(report) if fit(item.n_bytes, free) in ("fits", "tight"))
     return next(fits, None)
+
+
+def hint_on_screen(hint: str) -> str:
+    """A hint in the words of the load sheet: what is an option on the command line is a control there."""
+    for option, words in OPTIONS:
+        hint = hint.replace(option, words)
+    return hint
 
 
 def input_words(info: CheckpointInfo) -> str:

@@ -52,7 +52,7 @@ class LibraryPage(QWidget):
         self._claims = button(self.tr("What may be claimed"), "flat", self._ask_claims)
         self._remove = button(self.tr("Remove the download…"), "flat", self._remove_chosen)
         a11y.name(self._add, self.tr("Look through another folder too"))
-        a11y.name(self._again, self.tr("Look through the folders again"), keys="F5")
+        a11y.name(self._again, self.tr("Look through the folders again"))
         a11y.name(
             self._open,
             self.tr("Examine and load"),
@@ -68,8 +68,8 @@ class LibraryPage(QWidget):
         left.addLayout(row(self._sum, 1, self._again, self._add))
         self._left = left
         self._layout = QHBoxLayout(self)
-        self._layout.addLayout(left, 3)
-        self._layout.addWidget(self._detail, 2)
+        self._layout.addLayout(left, 5)
+        self._layout.addWidget(self._detail, 4)
         self.setAccessibleName(self.tr("On this machine"))
         follow(self, self._restyle)
         self.show_problems(())
@@ -117,6 +117,20 @@ class LibraryPage(QWidget):
         )
         self.list.set_rows([self._row(entry) for entry in entries])
 
+    def show_entry(self, entry: LibraryEntry) -> None:
+        """Something new is known of one file, perhaps of one in no folder that is looked through."""
+        if str(entry.path) in self._entries:
+            self._entries[str(entry.path)] = entry
+            self.list.set_rows([self._row(each) for each in self._entries.values()])
+            self._show_chosen(self.list.key)
+
+    def show_error(self, text: str, hint: str) -> None:
+        """Nothing can be looked through."""
+        self._entries = {}
+        self._detail.hide()
+        self._sum.set_whole("")
+        self.list.show_notice("error", text, hint)
+
     def show_problems(self, problems: Sequence[FolderProblem]) -> None:
         """Folders that could not be looked through."""
         self._problems.setText("\n".join(f"△ {problem.text}" for problem in problems))
@@ -139,7 +153,8 @@ class LibraryPage(QWidget):
         verdict, released = entry.verdict, entry.identity.entry
         system = (verdict.system if verdict else "") or (released.system if released else "")
         variant = (verdict.variant if verdict else "") or (released.variant if released else "")
-        what = " · ".join(word for word in (system, variant) if word) or self.tr("not examined yet")
+        nothing = self.tr("not examined yet") if verdict is None else self.tr("no system was recognised")
+        what = " · ".join(word for word in (system, variant) if word) or nothing
         state, words = "", ""
         if str(entry.path) == self._in_use:
             state, words = "use", self.tr("● in use")

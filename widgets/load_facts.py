@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from jepa_core.catalogue import Identity
 from jepa_core.types import CheckpointInfo, LoadReport
 from widgets import a11y, checkpoint_words, icons
 from widgets.facts import Fact, Facts
@@ -54,7 +55,10 @@ class IdentitySection(Section):
         for item in (self._facts, self._how, self._marks):
             self.card.body.addWidget(item)
 
-    def show_identity(self, report: LoadReport, info: CheckpointInfo | None) -> None:
+    def show_identity(
+        self, report: LoadReport, info: CheckpointInfo | None, released: Identity | None = None
+    ) -> None:
+        """`released`: the released checkpoint that this file is, or is named like, and how one knows."""
         rows: list[Fact] = [
             (self.tr("System"), report.family or self.tr("not recognised"), "" if report.family else "bad"),
             (self.tr("Variant"), report.variant),
@@ -65,6 +69,10 @@ class IdentitySection(Section):
             rows.append((self.tr("Actions"), checkpoint_words.action_words(info)))
         rows.append((self.tr("File"), size(report.file_bytes) if report.file_bytes else ""))
         rows.append((self.tr("sha256"), report.sha256, "mono-small"))
+        if released is not None and released.entry is not None:
+            rows.append((self.tr("Released"), released.text, "flag" if released.proof == "differs" else ""))
+            licence = released.entry.licence.name if released.proof != "differs" else ""
+            rows.append((self.tr("Licence"), licence))
         self._facts.set_rows(rows)
         self._marks.setText("\n".join(f"• {mark}" for mark in report.marks))
         self._how.setVisible(bool(report.marks))
@@ -243,6 +251,8 @@ class TakenSection(Section):
                 what.setText(said[n].what)
                 value.setText(said[n].value)
                 source.setText(said[n].source)
+                source.setVisible(bool(said[n].source))
+                self._grid.addWidget(value, n, 1, 1, 1 if said[n].source else 2)
         self.setVisible(bool(said))
 
     def _restyle_taken(self, theme: Theme) -> None:

@@ -84,6 +84,7 @@ class LoadReportView(QWidget):
         self._verdict.setText(self.tr("No checkpoint has been read yet."))
         set_look(self._verdict, tone="")
         self._facts.setText(self.tr("The report of the next one appears here, also when it is refused."))
+        self._groups = []
         self._fill([])
         for item in (self._empty, self._tree, self._filter, self._count, self._copy, self._save):
             item.hide()
@@ -105,10 +106,13 @@ class LoadReportView(QWidget):
             (self.tr("taken from elsewhere"), taken),
             (self.tr("how it was recognised"), report.marks),
         ]
+        self._groups = [group for group in groups if group[1]]
+        if self._is_compact:
+            groups = groups[:-2]  # its owner says these two; the copied text has them all the same
         differs = bool(report.missing or report.unexpected or report.reshaped)
         self._empty.setVisible(not differs and report.matched > 0)
         self._fill([group for group in groups if group[1]])
-        has_rows = bool(self._groups)
+        has_rows = self._tree.topLevelItemCount() > 0
         for item in (self._tree, self._filter, self._count):
             item.setVisible(has_rows)
         self._copy.show()
@@ -146,7 +150,6 @@ class LoadReportView(QWidget):
         return lines
 
     def _fill(self, groups: list[Group]) -> None:
-        self._groups = groups
         self._tree.clear()
         left = _SHOWN
         for name, items in groups:

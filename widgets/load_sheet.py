@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from jepa_core.catalogue import Identity
 from jepa_core.errors import ConfigDiffers, ConsoleError
 from jepa_core.types import CheckpointInfo, LoadReport
 from widgets import a11y, checkpoint_words, icons
@@ -98,7 +99,9 @@ class LoadSheet(QFrame):
         self._hint.setText(self._meanwhile(self.tr("Nothing is loaded.")))
         self._show_progress(fraction, text)
 
-    def show_examined(self, info: CheckpointInfo, report: LoadReport) -> None:
+    def show_examined(
+        self, info: CheckpointInfo, report: LoadReport, released: Identity | None = None
+    ) -> None:
         """It matches, and could be loaded as chosen."""
         self._set_state("examined")
         self._family = info.family
@@ -108,7 +111,7 @@ class LoadSheet(QFrame):
         set_look(self._verdict, tone="flag" if fit == "too large" else "ok")
         self._chip.setText(self.tr("does not fit") if fit == "too large" else self.tr("can be loaded"))
         set_look(self._chip, tone="flag" if fit == "too large" else "ok")
-        self._identity.show_identity(report, info)
+        self._identity.show_identity(report, info, released)
         self._able.show_abilities(info)
         self._match.show_match(report)
         self._memory.show_memory(report, info, self.options.choice.clip_frames)
@@ -119,18 +122,20 @@ class LoadSheet(QFrame):
         self._show_parts(is_good=True, report=report)
         self._load.setFocus()
 
-    def show_refused(self, error: ConsoleError, report: LoadReport | None) -> None:
+    def show_refused(
+        self, error: ConsoleError, report: LoadReport | None, released: Identity | None = None
+    ) -> None:
         """It cannot be loaded: why, what to do, and every tensor."""
         self._set_state("refused")
         self._family = report.family if report is not None else ""
         self._verdict.setText(f"✗ {error.what}")
-        self._hint.setText(self._meanwhile(error.hint))
+        self._hint.setText(self._meanwhile(checkpoint_words.hint_on_screen(error.hint)))
         set_look(self._verdict, tone="bad")
         self._chip.setText(self.tr("refused"))
         set_look(self._chip, tone="bad")
         self._detail.setText(error.detail)
         if report is not None:
-            self._identity.show_identity(report, None)
+            self._identity.show_identity(report, None, released)
             self._taken.show_taken(report)
             self._names.show_report(report)
         self.options.show_open(OPEN_KEYS[1:3] if "heads" in error.what else left_open(report))
@@ -149,6 +154,15 @@ class LoadSheet(QFrame):
     def state(self) -> str:
         """ "examining" | "examined" | "refused" | "loading"; "" before the first file."""
         return self._state
+
+    def show_page(self, page: QWidget) -> None:
+        """Something else about the file, until Back is pressed. The page belongs to the sheet from then on."""
+        if self._pages.indexOf(page) < 0:
+            self._pages.addWidget(page)
+        self._pages.setCurrentWidget(page)
+        self._claims.hide()
+        self._back.show()
+        self._back.setFocus()
 
     def fit_into(self, width: int, height: int, top: int) -> None:
         """Stand in the middle of a window of this size, below its bar."""
@@ -342,13 +356,15 @@ class LoadSheet(QFrame):
     def _show_report(self) -> None:
         if self._found_report is not None:  # filled when somebody asks: it may have thousands of lines
             self._report.show_report(*self._found_report, is_loaded=False)
-        self._pages.setCurrentWidget(self._report)
-        self._back.show()
-        self._back.setFocus()
+        self.show_page(self._report)
 
     def _show_facts(self) -> None:
+        had_page = not self._back.isHidden()
         self._pages.setCurrentWidget(self._facts)
         self._back.hide()
+        self._claims.setVisible(bool(self._family) and self._state not in ("examining", "loading"))
+        if had_page:
+            self.focus_first()
 
     def _choose(self, wanted: Forecast) -> None:
         self.options.choose(clip_frames=wanted.frames, dtype=wanted.dtype)

@@ -38,7 +38,12 @@ class ModelDetail(QFrame):
         self._inner = QVBoxLayout(self._page)
         self._inner.addWidget(self._title)
         self._inner.addLayout(self._chips)
-        for widget in (self.verdict, self._facts, self._said, self._nothing):
+        self.buttons = (
+            QVBoxLayout()
+        )  # what can be done comes before what is known: the next step stays in sight
+        self._inner.addWidget(self.verdict)
+        self._inner.addLayout(self.buttons)
+        for widget in (self._facts, self._said, self._nothing):
             self._inner.addWidget(widget)
         self._inner.addStretch(1)
         scroll = QScrollArea()
@@ -48,10 +53,8 @@ class ModelDetail(QFrame):
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(self._page)
         self._page.setAutoFillBackground(False)
-        self.buttons = QVBoxLayout()
         self._whole = QVBoxLayout(self)
-        self._whole.addWidget(scroll, 1)
-        self._whole.addLayout(self.buttons)
+        self._whole.addWidget(scroll)
         follow(self, self._restyle)
         self.show_nothing()
 
@@ -94,8 +97,7 @@ class ModelDetail(QFrame):
 
     def _restyle(self, theme: Theme) -> None:
         m = theme.px(16)
-        self._whole.setContentsMargins(m, theme.px(14), m, theme.px(14))
-        self._whole.setSpacing(theme.px(12))
+        self._whole.setContentsMargins(m, theme.px(14), theme.px(10), theme.px(14))
         self._inner.setContentsMargins(0, 0, theme.px(6), 0)
         self._inner.setSpacing(theme.px(10))
         self._chips.setSpacing(theme.px(4))

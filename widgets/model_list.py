@@ -12,7 +12,6 @@ from typing import Any
 
 from PySide6.QtCore import (
     QAbstractListModel,
-    QEvent,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
@@ -42,6 +41,7 @@ from widgets.theme import Theme, current, follow
 
 Index = QModelIndex | QPersistentModelIndex
 ROW_ROLE = Qt.ItemDataRole.UserRole
+_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _TONES = {  # state → colour role of its words and mark
     "ok": "ok",
     "use": "accent_text",
@@ -184,6 +184,32 @@ class _Delegate(QStyledItemDelegate):
         painter.fillRect(whole, theme.color("accent"))
 
 
+class _View(QListView):
+    """Enter is taken here: Qt's view would hand it on, to whatever has the focus by then."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() not in _ENTER or not self.currentIndex().isValid():
+            super().keyPressEvent(event)
+        elif not event.isAutoRepeat():
+            self.activated.emit(self.currentIndex())
+
+
+class _Search(QLineEdit):
+    """The arrows lead into the list, Enter opens what is chosen there."""
+
+    leftDown = Signal()
+    entered = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Up):
+            self.leftDown.emit()
+        elif event.key() in _ENTER:
+            if not event.isAutoRepeat():
+                self.entered.emit()
+        else:
+            super().keyPressEvent(event)
+
+
 class ModelList(QWidget):
     """States: rows, nothing that matches the filter, and one sentence with a next step."""
 
@@ -196,7 +222,7 @@ class ModelList(QWidget):
         self._model = _Model(self)
         self._matcher = _Filter(self)
         self._matcher.setSourceModel(self._model)
-        self._view = QListView()
+        self._view = _View()
         self._view.setModel(self._matcher)
         self._view.setItemDelegate(_Delegate(self._view))
         self._view.setMouseTracking(True)
@@ -205,12 +231,12 @@ class ModelList(QWidget):
         self._view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._view.activated.connect(self._activated)
         self._view.selectionModel().currentChanged.connect(self._moved)
-        self._view.installEventFilter(self)
-        self._search = QLineEdit()
-        self._search.setPlaceholderText(self.tr("filter"))
+        self._search = _Search()
+        self._search.setPlaceholderText(self.tr("filter by name, system, licence …"))
         self._search.setClearButtonEnabled(True)
         self._search.textChanged.connect(self._refilter)
-        self._search.installEventFilter(self)
+        self._search.leftDown.connect(self._view.setFocus)
+        self._search.entered.connect(self._open_chosen)
         self._system = QComboBox()
         self._system.addItem(self.tr("all systems"), "")
         self._system.currentIndexChanged.connect(self._refilter)
@@ -278,17 +304,6 @@ class ModelList(QWidget):
         """Arrows then move, Enter opens; where there is nothing to move through, the next step is in hand."""
         (self._notice if self._has_notice else self._view).setFocus()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if not isinstance(event, QKeyEvent) or event.type() != QEvent.Type.KeyPress:
-            return super().eventFilter(watched, event)
-        if watched is self._search and event.key() in (Qt.Key.Key_Down, Qt.Key.Key_Up):
-            self._view.setFocus()
-            return False
-        if watched is self._search and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.key:
-            self.activated.emit(self.key)
-            return True
-        return super().eventFilter(watched, event)
-
     def _row(self, n: int) -> ModelRow:
         found = self._matcher.index(n, 0).data(ROW_ROLE)
         assert isinstance(found, ModelRow)
@@ -321,6 +336,10 @@ class ModelList(QWidget):
 
     def _activated(self, index: Index) -> None:
         self.activated.emit(index.data(ROW_ROLE).key)
+
+    def _open_chosen(self) -> None:
+        if self.key:
+            self.activated.emit(self.key)
 
     def _moved(self, index: QModelIndex, _before: QModelIndex) -> None:
         self.selected.emit(index.data(ROW_ROLE).key if index.isValid() else "")

@@ -90,8 +90,8 @@ class ReleasedPage(QWidget):
         left.addWidget(self._sum)
         self._left = left
         self._layout = QHBoxLayout(self)
-        self._layout.addLayout(left, 3)
-        self._layout.addWidget(self._detail, 2)
+        self._layout.addLayout(left, 5)
+        self._layout.addWidget(self._detail, 4)
         self.setAccessibleName(self.tr("Released checkpoints"))
         follow(self, self._restyle)
         self._show_chosen("")

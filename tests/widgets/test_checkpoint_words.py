@@ -106,3 +106,12 @@ def test_an_action_of_many_numbers_is_told_by_its_first_and_last():
     assert words.action_words(make_checkpoint(action=mixed)) == "x (m), grip (closedness)"
     assert words.action_words(make_checkpoint(action=many)) == "10 numbers, a0 … a9, in std"
     assert words.action_words(make_checkpoint()) == ""
+
+
+def test_a_hint_for_the_command_line_is_said_in_the_words_of_the_sheet():
+    hint = "Use a shorter clip (--clip-frames), --dtype bfloat16, or --device cpu."
+
+    assert words.hint_on_screen(hint) == (
+        "Use a shorter clip (Frames below), the precision bfloat16, or the device cpu."
+    )
+    assert words.hint_on_screen("Choose another with --config.") == "Choose another as Config below."

@@ -6,16 +6,15 @@ from tests.widgets.builders import make_checkpoint, make_report
 from widgets.load_options import LoadChoice, LoadOptions, left_open
 
 
-def make_options(qtbot):
-    options = LoadOptions()
-    qtbot.addWidget(options)
+def make_options(keep):
+    options = keep(LoadOptions())
     options.set_devices(("cuda:0",))
     options.show()
     return options
 
 
-def test_a_change_is_told_as_the_whole_choice(qtbot):
-    options = make_options(qtbot)
+def test_a_change_is_told_as_the_whole_choice(keep, qtbot):
+    options = make_options(keep)
 
     with qtbot.waitSignal(options.changed) as told:
         options._device.setCurrentIndex(options._device.findData("cuda:0"))
@@ -23,8 +22,8 @@ def test_a_change_is_told_as_the_whole_choice(qtbot):
     assert told.args == [LoadChoice(device="cuda:0")]
 
 
-def test_turning_a_number_is_told_once_when_it_settles(qtbot):
-    options = make_options(qtbot)
+def test_turning_a_number_is_told_once_when_it_settles(keep, qtbot):
+    options = make_options(keep)
     told = []
     options.changed.connect(told.append)
 
@@ -36,8 +35,8 @@ def test_turning_a_number_is_told_once_when_it_settles(qtbot):
     assert told == [LoadChoice(clip_frames=20)]
 
 
-def test_showing_a_choice_tells_nobody(qtbot):
-    options = make_options(qtbot)
+def test_showing_a_choice_tells_nobody(keep, qtbot):
+    options = make_options(keep)
     choice = LoadChoice("cuda:3", "float16", 8, "/a/params.yaml", 12, 6, 1)
 
     with qtbot.assertNotEmitted(options.changed, wait=20):
@@ -47,8 +46,8 @@ def test_showing_a_choice_tells_nobody(qtbot):
     assert options._device.currentText() == "cuda:3"  # also one this machine did not name
 
 
-def test_a_number_left_at_as_found_is_no_choice(qtbot):
-    options = make_options(qtbot)
+def test_a_number_left_at_as_found_is_no_choice(keep, qtbot):
+    options = make_options(keep)
     options.show_open(("encoder heads", "mask token"))
 
     options._encoder.setValue(0)
@@ -59,8 +58,8 @@ def test_a_number_left_at_as_found_is_no_choice(qtbot):
     assert (told.args[0].encoder_heads, told.args[0].mask_token) == (None, 0)
 
 
-def test_only_what_the_file_leaves_open_is_offered(qtbot):
-    options = make_options(qtbot)
+def test_only_what_the_file_leaves_open_is_offered(keep):
+    options = make_options(keep)
     options.show_open(("predictor heads",))
 
     assert options._predictor.isVisible()
@@ -80,8 +79,8 @@ def test_what_a_config_says_is_not_left_open():
     assert left_open(None) == ()
 
 
-def test_automatic_says_what_it_came_to(qtbot):
-    options = make_options(qtbot)
+def test_automatic_says_what_it_came_to(keep):
+    options = make_options(keep)
 
     options.show_found(make_checkpoint())
 
@@ -89,8 +88,8 @@ def test_automatic_says_what_it_came_to(qtbot):
     assert options._dtype.currentText() == "automatic: float32"
 
 
-def test_the_config_beside_the_file_is_taken_again(qtbot):
-    options = make_options(qtbot)
+def test_the_config_beside_the_file_is_taken_again(keep, qtbot):
+    options = make_options(keep)
     options.show_choice(LoadChoice(config="/a/params.yaml"))
 
     with qtbot.waitSignal(options.changed) as told:

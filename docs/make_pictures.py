@@ -1,7 +1,7 @@
 """Make the pictures of the README and the guides: the program itself, photographed by its own `--screenshot`.
 
 Run from the repository's root as `.venv/bin/python docs/make_pictures.py`; `--only live-dark` makes those whose name
-begins so. Every state is shown in both themes and three sizes. Needs no display. Uses nothing of the program but its
+begins so. Every state is shown in both themes, most in three sizes. Needs no display. Uses nothing of the program but its
 command line, and leaves nothing behind but docs/pictures.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -19,11 +20,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 CHECKPOINT = ROOT / "assets" / "demo" / "cell.pt"
+CASES = ROOT / "tests" / "golden" / "cases"
 WORLD = "world:cell?seed=7"
 RECORDED = "world:cell?seed=7&frames=240"
 TOTAL_BYTES = 6_000_000
@@ -39,6 +42,12 @@ class Size:
     zoom: float = 1.0
 
 
+FULL = Size("", "1920x1080")
+SMALL = Size("-720", "1280x720")
+LARGE = Size("-zoom150", "1920x1080", 1.5)
+SIZES = (FULL, SMALL, LARGE)
+
+
 @dataclass(frozen=True)
 class State:
     """What the window is opened with, and how long until it is worth a picture."""
@@ -46,12 +55,10 @@ class State:
     name: str
     words: tuple[str, ...]
     after_s: float
+    sizes: tuple[Size, ...] = SIZES
 
 
-FULL = Size("", "1920x1080")
-SMALL = Size("-720", "1280x720")
-LARGE = Size("-zoom150", "1920x1080", 1.5)
-THEMES, SIZES = ("dark", "light"), (FULL, SMALL, LARGE)
+THEMES = ("dark", "light")
 
 
 def main() -> int:
@@ -65,7 +72,7 @@ def main() -> int:
         home = Path(folder)
         for state in states(home, has_session="replay".startswith(only.partition("-")[0])):
             for theme in THEMES:
-                for size in SIZES:
+                for size in state.sizes:
                     name = f"{state.name}-{theme}{size.suffix}"
                     if name.startswith(only):
                         photograph(state, theme, size, PICTURES / f"{name}.png", home)
@@ -77,9 +84,15 @@ def main() -> int:
 
 
 def states(home: Path, *, has_session: bool) -> list[State]:
-    """Start, live, latents, replay and error, each as a person would open it."""
+    """Every screen as a person would open it. The sheets come before the library, which remembers what they found."""
+    models = model_folder(home)
     found = [
         State("start", (), 3.0),
+        State("sheet", ("--open", str(models / "cell.pt")), 15.0),
+        State("refused", ("--open", str(models / "half.pt")), 15.0, (FULL, SMALL)),
+        State("models", ("--screen", "models"), 3.0),
+        State("released", ("--screen", "released"), 3.0, (FULL,)),
+        State("claims", ("--screen", "claims"), 3.0, (FULL, SMALL)),
         State("live", ("live", WORLD, "--checkpoint", str(CHECKPOINT)), 5.0),
         State(
             "latents",
@@ -95,6 +108,23 @@ def states(home: Path, *, has_session: bool) -> list[State]:
     if has_session:
         found.append(State("replay", ("replay", str(recorded_session(home))), 7.0))
     return found
+
+
+def model_folder(home: Path) -> Path:
+    """Where the library looks: the demo checkpoint, one of its predictor's blocks lost in a copy, and two test cases."""
+    folder = home / "jepa-models"
+    folder.mkdir(exist_ok=True)
+    for name in ("cell.pt", "cell.params.yaml", "cell.card.json"):
+        shutil.copy(CHECKPOINT.with_name(name), folder / name)
+    content = torch.load(CHECKPOINT, weights_only=True)
+    content["predictor"] = {
+        name: tensor for name, tensor in content["predictor"].items() if "predictor_blocks.1." not in name
+    }
+    torch.save(content, folder / "half.pt")
+    shutil.copy(folder / "cell.params.yaml", folder / "half.params.yaml")
+    for case in ("lewm-hub", "hf-vjepa2-a"):
+        shutil.copytree(CASES / case, folder / case, dirs_exist_ok=True)
+    return folder
 
 
 def wrong_config(home: Path) -> Path:

@@ -14,10 +14,11 @@ from PySide6.QtWidgets import QWidget
 
 from console.roles import EVERY_ROLE
 
-SCREENS = frozenset({"start", "live", "replay"})
+SCREENS = frozenset({"start", "live", "replay", "models"})
 LOOKING = frozenset({"live", "replay"})
 LIVE = frozenset({"live"})
 REPLAY = frozenset({"replay"})
+MODELS = frozenset({"models"})
 OPERATOR = frozenset({"operator"})
 
 MENUS = ("File", "View", "Playback", "Record", "Model", "Help")
@@ -52,6 +53,7 @@ ACTIONS: dict[str, Command] = {row.id: row for row in (
     Command("screen_start", "Start", ("Ctrl+0",), "Recent files, recovery and quick checks", "look.show_start", "View"),
     Command("screen_live", "Live", ("Ctrl+1",), "A source through the model, as it happens", "look.show_live", "View"),
     Command("screen_replay", "Replay", ("Ctrl+3",), "A recorded session", "look.show_replay", "View"),
+    Command("screen_models", "Models", ("Ctrl+6",), "Checkpoints on this machine, released ones, and what may be claimed", "look.show_models", "View"),
     Command("layer_error", "Prediction error", ("E",), "Predicted-versus-actual error over the picture", "look.toggle_error", "View", LOOKING, is_toggle=True),
     Command("layer_masks", "Masked regions", ("M",), "Outline what the model did not see", "look.toggle_masks", "View", LOOKING, is_toggle=True),
     Command("layer_projection", "Latents as colours", ("P",), "PCA colours in fixed axes over the picture", "latents.toggle_projection", "View", LOOKING, is_toggle=True),
@@ -96,6 +98,10 @@ ACTIONS: dict[str, Command] = {row.id: row for row in (
     Command("redo", "Let it stand again", ("Ctrl+Shift+Z", "Ctrl+Y"), "What you took back last counts again, by a further amendment", "records.redo", "Record", LIVE, OPERATOR),
 
     Command("region", "Draw the region to predict", ("G",), "Drag a rectangle on the picture; the model must predict what is in it", "look.toggle_region_tool", "Model", LIVE, is_toggle=True),
+    Command("models_library", "Checkpoints on this machine", (), "What lies in the folders that are looked through", "library.show_library", "Model"),
+    Command("models_released", "Released checkpoints", (), "What the authors published, its terms, and how to get it", "library.show_released", "Model"),
+    Command("models_claims", "What may be claimed", (), "Of each system: its evidence, its figures with their sources, its limits", "library.show_claims", "Model"),
+    Command("models_refresh", "Look for checkpoints again", (), "Look through the folders of the library anew", "library.refresh", "Model", MODELS),
     Command("report", "Load report", (), "Tensor by tensor, how the checkpoint matched its family", "models.show_report", "Model"),
     Command("unload", "Unload the checkpoint", (), "Free the device", "models.unload", "Model"),
     Command("refit", "Fit the latents' colours anew", (), "New axes from the next looks; colours before and after cannot be compared", "latents.refit", "Model", LIVE),

@@ -29,6 +29,7 @@ from console.window_files import Files
 from console.window_health import HealthSampler
 from console.window_keys import KeyRouter
 from console.window_latents import Latents
+from console.window_library import Library
 from console.window_live import Live
 from console.window_look import Look
 from console.window_models import Models
@@ -41,7 +42,9 @@ from console.window_top import RecordingFrame, TopBar
 from console.window_transport import Transport
 from widgets import theme as themes
 from widgets.banner import FaultBanner
+from widgets.claims_page import ClaimsPage
 from widgets.frame_view import FrameView
+from widgets.models_page import ModelsPage
 from widgets.source_card import SourceCard
 from widgets.start_page import StartPage
 from widgets.toast import ToastArea
@@ -89,6 +92,8 @@ class MainWindow(QMainWindow):
         self._stack = QStackedWidget()
         self._stack.addWidget(self.start_page)
         self._stack.addWidget(self.panels["picture"])
+        self.models_page = ModelsPage(ClaimsPage())
+        self._stack.addWidget(self.models_page)
         centre = QWidget()
         layout = QVBoxLayout(centre)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -109,6 +114,7 @@ class MainWindow(QMainWindow):
         self.events = Events(desk)
         self.models = Models(desk)
         self.sheet = Sheet(desk, self.models)
+        self.library = Library(desk, self.models_page, self.sheet.examine)
         self.files = Files(desk, self.sheet.examine, self.models.load)
         self.transport = Transport(desk, self.live)
         self.records = Records(desk, self.live, self.keys)
@@ -117,12 +123,12 @@ class MainWindow(QMainWindow):
         self.look = Look(desk, self.keys, self.docks.reset)
         self.start = Start(desk, self.start_page, self.files.open, self.files.open_demo)
         self.health = HealthSampler(desk, self.top.badge)
-        self._shutdown = Shutdown(desk.pipeline, self.bridge.post)
+        self._shutdown = Shutdown(desk.pipeline, self.bridge.post, also=(self.library.stop,))
         self._is_over = False
 
     def _connect(self) -> None:
         parts = {
-            "window": self, "files": self.files, "models": self.models, "sheet": self.sheet, "transport": self.transport,
+            "window": self, "files": self.files, "models": self.models, "sheet": self.sheet, "library": self.library, "transport": self.transport,
             "records": self.records, "replay": self.replay, "look": self.look, "events": self.events,
             "latents": self.latents,
         }  # fmt: skip
@@ -223,14 +229,18 @@ class MainWindow(QMainWindow):
 
     def show_screen(self, name: str) -> None:
         """A screen, or a page of the models screen, by its name."""
-        self.state.screen = name
+        if not self.library.show(name):
+            self.state.screen = name
 
     def _show_screen(self, screen: str) -> None:
-        self._stack.setCurrentIndex(0 if screen == "start" else 1)
+        pages = {"start": self.start_page, "models": self.models_page}
+        self._stack.setCurrentWidget(pages.get(screen, self.panels["picture"]))
         self.top.show_screen(screen)
         self._refresh()
         if screen == "start":
             self.start_page.focus_first()
+        elif screen == "models":
+            self.models_page.focus_first()
         else:
             self.panels["picture"].setFocus()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,9 +34,15 @@ class Shutdown:
     """Stops a pipeline once. `say` hears Stopped from the thread that did it."""
 
     def __init__(
-        self, pipeline: Stoppable, say: Callable[[Stopped], None], now_s: Callable[[], float] = time.monotonic
+        self,
+        pipeline: Stoppable,
+        say: Callable[[Stopped], None],
+        now_s: Callable[[], float] = time.monotonic,
+        also: Sequence[Callable[[], None]] = (),
     ) -> None:
+        """`also`: what else has to end, after the pipeline, on the same thread."""
         self._pipeline = pipeline
+        self._also = also
         self._say = say
         self._now_s = now_s
         self._began_s: float | None = None
@@ -67,7 +73,11 @@ class Shutdown:
 
     def _run(self) -> None:
         try:
-            self._pipeline.shutdown(DEADLINE_S)
+            try:
+                self._pipeline.shutdown(DEADLINE_S)
+            finally:
+                for stop in self._also:
+                    stop()
         except Exception as error:  # last resort of this thread
             log.exception("the shutdown failed")
             self._say(Stopped(error))

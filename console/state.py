@@ -58,6 +58,6 @@ class AppState(QObject):
     role: Watched[str] = Watched("operator", "roleChanged")
     cursor_t_ns: Watched[int] = Watched(-1, "cursorChanged")  # time of the frame on the screen
     layers: Watched[frozenset[str]] = Watched(frozenset({"error", "masks", "slots"}), "layersChanged")
-    screen: Watched[str] = Watched("start", "screenChanged")  # "start" | "live" | "replay"
+    screen: Watched[str] = Watched("start", "screenChanged")  # "start" | "live" | "replay" | "models"
     theme: Watched[str] = Watched("dark", "themeChanged")
     zoom: Watched[float] = Watched(1.0, "zoomChanged")

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from console.actions import LOOKING
 from console.panels import PANELS, Panel, title_of
 from console.settings import LAYOUT_VERSION, Settings
 from console.state import AppState
@@ -230,12 +231,12 @@ class Docks(QObject):
         return is_restored
 
     def save(self) -> None:
-        """Keep it for this role. The start screen hides the docks, so nothing is kept from there; nor is a default
+        """Keep it for this role. Other screens hide the docks, so nothing is kept from there; nor is a default
         layout that nobody touched, so that it goes on adapting to the window."""
         self._notice_changes()
         if self._is_default:
             self._settings.save_geometry(self._window.saveGeometry())
-        elif self._state.screen != "start":
+        elif self._state.screen in LOOKING:
             state: QByteArray = self._window.saveState(LAYOUT_VERSION)
             self._settings.save_layout(self._role, self._window.saveGeometry(), state)
 

@@ -250,7 +250,7 @@ class Live(QObject):
     def _on_screen(self, screen: str) -> None:
         """Live with a session open, or Replay with a live source: say so instead of showing the wrong thing."""
         info = self._desk.state.source
-        if screen == "start":
+        if screen in ("start", "models"):
             return
         if self._is_wanted():
             self._view.show_state(

@@ -67,6 +67,9 @@ class Look(QObject):
     def show_replay(self) -> None:
         self._desk.state.screen = "replay"
 
+    def show_models(self) -> None:
+        self._desk.state.screen = "models"
+
     def be_operator(self) -> None:
         self._desk.state.role = "operator"
 

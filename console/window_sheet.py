@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QEvent, QObject
 from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 
-from console.checkpoint_facts import facts
+from console.checkpoint_facts import facts, released
 from console.dialogs.open_checkpoint import ask_checkpoint
 from console.notices import (
     CheckpointExamined,
@@ -25,11 +25,14 @@ from console.notices import (
     CheckpointUnloaded,
 )
 from console.window_desk import Desk
+from jepa_core import claims_file
 from jepa_core.checkpoint_paths import meant_by
+from jepa_core.claims_match import proved_id
 from jepa_core.design import Choices
-from jepa_core.errors import CheckpointError
+from jepa_core.errors import CheckpointError, ConfigError
 from jepa_core.messages import EngineOptions
 from jepa_core.types import CheckpointInfo, LoadReport
+from widgets.claims_page import ClaimsPage
 from widgets.load_options import LoadChoice
 from widgets.load_sheet import LoadSheet
 from widgets.veil import Veil
@@ -51,6 +54,7 @@ class Sheet(QObject):
         self._info: CheckpointInfo | None = None
         self._report: LoadReport | None = None
         self._focus_before: QWidget | None = None
+        self._claims: ClaimsPage | None = None  # made when somebody asks
         self._veil = Veil(desk.window)
         self.sheet = LoadSheet(desk.window)
         self.sheet.hide()
@@ -61,6 +65,7 @@ class Sheet(QObject):
         self.sheet.configRequested.connect(self._ask_config)
         self.sheet.openRequested.connect(self.ask)
         self.sheet.saveRequested.connect(self._ask_save)
+        self.sheet.claimsRequested.connect(self._show_claims)
         desk.window.installEventFilter(self)
         bridge = desk.bridge
         bridge.on_notice(CheckpointExamining, "sheet", self._examining)
@@ -130,10 +135,11 @@ class Sheet(QObject):
             return
         self._info, self._report = notice.info, notice.report
         if notice.info is not None and notice.report is not None:
-            self.sheet.show_examined(notice.info, notice.report)
+            self.sheet.show_examined(notice.info, notice.report, released(notice.report))
         elif notice.error is not None:
             self._desk.note_fault(notice.error)
-            self.sheet.show_refused(notice.error, notice.report)
+            found = released(notice.report) if notice.report is not None else None
+            self.sheet.show_refused(notice.error, notice.report, found)
 
     def _loading(self, notice: CheckpointLoading) -> None:
         if self.is_open and self.sheet.state == "loading":
@@ -166,7 +172,7 @@ class Sheet(QObject):
             self._close()
             return
         self.sheet.show_in_use("")
-        self.sheet.show_examined(self._info, self._report)
+        self.sheet.show_examined(self._info, self._report, released(self._report))
 
     # inside
 
@@ -218,6 +224,19 @@ class Sheet(QObject):
     def _in_use(self) -> str:
         info = self._desk.state.checkpoint
         return f"{info.family} {info.variant}" if info is not None else ""
+
+    def _show_claims(self, system: str) -> None:
+        """On the sheet itself, so that the file stays in hand."""
+        if self._claims is None:
+            self._claims = ClaimsPage()
+            try:
+                self._claims.show_claims(claims_file.load())
+            except ConfigError as error:
+                self._desk.note_fault(error)
+                self._claims.show_error(error.what, error.hint)
+        self._claims.show_checkpoint(self._info, proved_id(self._info) if self._info is not None else "")
+        self._claims.show_system(system)
+        self.sheet.show_page(self._claims)
 
     def _ask_config(self) -> None:
         path, _ = QFileDialog.getOpenFileName(

@@ -21,7 +21,7 @@ from widgets import a11y
 from widgets.recording_badge import RecordingBadge
 from widgets.theme import Theme, current, follow
 
-TABS = ("screen_start", "screen_live", "screen_replay")
+TABS = ("screen_start", "screen_live", "screen_replay", "screen_models")
 FRAME_PX = 3
 
 
@@ -43,7 +43,12 @@ class TopBar(QFrame):
             self._tabs.setTabToolTip(index, tip_of(ACTIONS[name]))
         self._tabs.currentChanged.connect(self._chosen)
         self._actions = actions
-        a11y.name(self._tabs, self.tr("Screens"), self.tr("Start, Live and Replay"), "Ctrl+0, Ctrl+1, Ctrl+3")
+        a11y.name(
+            self._tabs,
+            self.tr("Screens"),
+            self.tr("Start, Live, Replay and Models"),
+            "Ctrl+0, Ctrl+1, Ctrl+3, Ctrl+6",
+        )
         self.badge = RecordingBadge()
         self._commands = QPushButton(
             self.tr("Commands") + "   " + keys_text(ACTIONS["palette"]).split(",")[0]

@@ -113,6 +113,23 @@ def sheet_loading(qtbot, window, pipeline):
     qtbot.waitUntil(lambda: window.models.is_loading)
 
 
+def models(qtbot, window, pipeline):
+    window.commands["screen_models"].trigger()
+    notice = window.models_page.library.list._notice
+    qtbot.waitUntil(lambda: "No checkpoint" in notice._text.text(), timeout=20_000)
+
+
+def released(qtbot, window, pipeline):
+    window.commands["models_released"].trigger()
+    qtbot.waitUntil(lambda: bool(window.models_page.released.list.shown()))
+
+
+def claims(qtbot, window, pipeline):
+    pipeline.script_checkpoint()
+    window.commands["models_claims"].trigger()
+    qtbot.waitUntil(lambda: window.models_page.claims.system() == "V-JEPA 2")
+
+
 STATES = [
     start,
     empty,
@@ -127,6 +144,9 @@ STATES = [
     sheet_good,
     sheet_refused,
     sheet_loading,
+    models,
+    released,
+    claims,
 ]
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import shiboken6
 from PySide6.QtCore import QEvent, QObject
 from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 
@@ -193,11 +194,11 @@ class Sheet(QObject):
 
     def _close(self) -> None:
         self._models.is_quiet = False
-        self.sheet.hide()
-        self._veil.hide()
         before, self._focus_before = self._focus_before, None
-        target = before if before is not None and before.isVisible() else self._desk.window
-        target.setFocus()
+        is_there = before is not None and shiboken6.isValid(before) and before.isVisible()
+        (before if before is not None and is_there else self._desk.window).setFocus()
+        self.sheet.hide()  # without the focus: Qt would look for the next control on a sheet that goes
+        self._veil.hide()
 
     def _place(self) -> None:
         window = self._desk.window

@@ -181,18 +181,20 @@ class LoadSheet(QFrame):
 
     def focusNextPrevChild(self, next: bool) -> bool:
         """Tab stays on the sheet: what lies under it is not to be changed by accident."""
-        found = QApplication.focusWidget()
-        for _ in range(1000):  # Qt links all controls of the window in a ring
-            if found is None:
-                return False
-            found = found.nextInFocusChain() if next else found.previousInFocusChain()
-            assert found is not None
-            is_whole = found.focusProxy() is None  # not the field inside a number box
-            takes_tab = is_whole and bool(found.focusPolicy() & Qt.FocusPolicy.TabFocus)
-            if takes_tab and self.isAncestorOf(found) and found.isVisible() and found.isEnabled():
-                found.setFocus(Qt.FocusReason.TabFocusReason if next else Qt.FocusReason.BacktabFocusReason)
-                return True
-        return False
+        stops = [each for each in self.findChildren(QWidget) if self._takes_tab(each)]
+        stops.sort(key=lambda each: each.mapTo(self, each.rect().topLeft()).toTuple()[::-1])
+        if not stops or not self.isVisible():
+            return super().focusNextPrevChild(next)
+        now = QApplication.focusWidget()
+        at = stops.index(now) if now in stops else (-1 if next else 0)
+        reason = Qt.FocusReason.TabFocusReason if next else Qt.FocusReason.BacktabFocusReason
+        stops[(at + (1 if next else -1)) % len(stops)].setFocus(reason)
+        return True
+
+    def _takes_tab(self, control: QWidget) -> bool:
+        """It is seen, can be used, and is no part of another control, as the field inside a number box is."""
+        is_whole = control.focusProxy() is None
+        return is_whole and _by_tab(control) and control.isVisible() and control.isEnabled()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -386,3 +388,7 @@ class LoadSheet(QFrame):
         icons.put(self._away, "close", theme, "dim")
         self._bar.setFixedHeight(theme.px(6))
         self._load.setMinimumWidth(theme.px(120))
+
+
+def _by_tab(control: QWidget) -> bool:
+    return bool(control.focusPolicy() & Qt.FocusPolicy.TabFocus)

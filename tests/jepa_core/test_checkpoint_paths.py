@@ -50,7 +50,9 @@ def test_a_hubs_folder_is_loaded_as_a_whole(tmp_path):
     assert meant_by(whole / "config.json") == meant_by(whole)
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json"])
+@pytest.mark.parametrize(
+    "name", ["pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json"]
+)
 def test_every_way_a_hub_saves_a_model_makes_its_folder_one(tmp_path, name):
     folder = folder_of(tmp_path / "hub", "config.json", name)
 

@@ -97,7 +97,7 @@ def states(home: Path, *, has_session: bool) -> list[State]:
         State(
             "latents",
             ("live", WORLD, "--checkpoint", str(CHECKPOINT), "--settings", str(latents_settings(home))),
-            9.0,
+            14.0,
         ),
         State(
             "error",

@@ -30,8 +30,8 @@ class LatentChoice(QWidget):
         super().__init__(parent)
         self._layer = QComboBox()
         self._of = QComboBox()
-        self._of.addItem(self.tr("as they were"), "target")
-        self._of.addItem(self.tr("as predicted"), "predicted")
+        self._of.addItem(self.tr("actual"), "target")
+        self._of.addItem(self.tr("predicted"), "predicted")
         self._level = QComboBox()
         self._has_predictions = True
         for box in (self._layer, self._of, self._level):

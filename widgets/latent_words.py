@@ -57,7 +57,7 @@ def why_not(inspection: Inspection, layer: str) -> str:
     if view.kind != KINDS[layer]:
         return _tr("comes with the next look")
     if not latent_maps.known(inspection).any():
-        return _tr("nothing was predicted: choose the actual latents")
+        return _tr("nothing was predicted: choose the actual ones")
     if layer == "similarity":
         if inspection.similarity is not None:
             return ""

@@ -86,6 +86,42 @@ def test_a_file_that_cannot_predict_from_this_source_says_why_and_is_looked_at_a
         assert look.similarity is not None
 
 
+def test_slots_that_were_predicted_tell_what_they_looked_at_and_how_alike_they_are():
+    path = CASES / "cjepa-pusht" / "state_dict.pt"
+    model = checkpoint.load(path, device="cpu", dtype="float32")
+    action = model.info.action
+    assert action is not None
+    views = (
+        LatentView("attention", slot=1),
+        LatentView("similarity", of="predicted", slot=1),
+        LatentView("pca", of="predicted"),
+    )
+    for view in views:
+        engine = Engine(model, EngineOptions(view=view, threads=1), FakeClock())
+        look = None
+        for seq in range(40):
+            random = np.random.default_rng(seq)
+            rgb = random.integers(0, 256, (96, 96, 3), dtype=np.uint8)
+            done = random.uniform(-1, 1, len(action.names)).astype(np.float32)
+            body = random.uniform(-1, 1, len(action.state)).astype(np.float32)
+            look = engine.offer(Frame(seq, seq, seq, seq, -1, seq * 100_000_000, rgb, "video:t", done, body))
+        assert look is not None
+        assert look.note == ""
+        assert look.view == view
+        steps, slots, _ = look.layout.shape
+        if view.kind == "attention":
+            assert look.attention is not None
+            assert look.attention.shape == (slots, slots)
+            assert (look.attention.sum(axis=1) <= 1 + 1e-5).all()
+            assert look.similarity is None
+        elif view.kind == "similarity":
+            assert look.similarity is not None
+            np.testing.assert_array_equal(np.isfinite(look.similarity), np.isfinite(look.error))
+        else:
+            assert look.colors is not None
+            assert look.colors.shape == (steps * slots, 3)
+
+
 def test_predicted_latents_of_a_family_that_predicts_are_there_where_it_predicted():
     for case in ("ijepa-base", "vjepa-resolution", "vjepa2-rope-gelu", "hf-vjepa2-a", "vjepa21-multilevel"):
         view = LatentView("similarity", of="predicted", at=(64.0, 48.0))

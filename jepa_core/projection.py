@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from jepa_core.types import LatentBasis, frozen
 
 LEAST_TOKENS = 256  # a fit on fewer would follow single tokens; looks are gathered until there are as many
-MOST_TOKENS = 2048  # of a larger look every n-th token is taken, so that a fit costs no more than a look
+MOST_TOKENS = 509  # of more, as many are taken, evenly spaced, so that a fit costs no more than a look; a prime, so that
+# the spacing fits into no grid and every row and column is met
 SHOWN_PERCENTILES = (2.0, 98.0)  # of the fit: the ends of a colour channel
 AXES = 3
 ID_DIGITS = 12
@@ -39,11 +40,11 @@ class Basis:
 
     def place(self, latents: Floats) -> NDArray[np.float32]:
         """(N, D) latents → (N, 3) float32: where they lie on the axes, 0 at `low` and 1 at `high`, not clipped."""
-        along = (latents.astype(np.float32, copy=False) - self.mean) @ self.axes  # (N, 3)
+        along = latents.astype(np.float32, copy=False) @ self.axes  # (N, 3); the mean goes with the low ends
+        low = (self.mean.astype(np.float64) @ self.axes + self.low).astype(np.float32)
         width = self.high - self.low
-        says = width > 0
         placed = np.full(along.shape, 0.5, np.float32)  # an axis that says nothing is neutral
-        np.divide(along - self.low, width, out=placed, where=says)
+        np.divide(along - low, width, out=placed, where=width > 0)
         return placed
 
     def colors(self, latents: Floats) -> NDArray[np.uint8]:
@@ -85,7 +86,8 @@ def fit_basis(latents: Floats, level: int = -1, frames: tuple[int, int] = (-1, -
     level   of the features, for the record
     frames  seq of the newest frame of the first and of the last look they came from, for the record
     """
-    taken = np.asarray(latents[:: -(-len(latents) // MOST_TOKENS)], np.float64)  # (n, D), n ≤ MOST_TOKENS
+    chosen = np.arange(min(len(latents), MOST_TOKENS)) * len(latents) // min(len(latents), MOST_TOKENS)
+    taken = np.asarray(latents[chosen], np.float64)  # (n, D), n ≤ MOST_TOKENS
     mean = taken.mean(axis=0)
     centred = taken - mean
     axes, explained = _principal(centred)
@@ -109,12 +111,12 @@ def cosine_to(latents: Floats, reference: Floats) -> NDArray[np.float32]:
 
     NaN for a latent without length, which points nowhere.
     """
-    rows = np.asarray(latents, np.float64)
-    wanted = np.asarray(reference, np.float64)
-    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(wanted)
-    cosine = np.full(len(rows), np.nan)
+    rows = latents.astype(np.float32, copy=False)
+    wanted = reference.astype(np.float32, copy=False)
+    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows)) * np.linalg.norm(wanted)  # no copy of a large look
+    cosine = np.full(len(rows), np.nan, np.float32)
     np.divide(rows @ wanted, lengths, out=cosine, where=lengths > 0)
-    return frozen(np.clip(cosine, -1.0, 1.0).astype(np.float32))
+    return frozen(np.clip(cosine, -1.0, 1.0))
 
 
 def _principal(centred: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

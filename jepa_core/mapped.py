@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+READ_ALONG = 16 * mmap.PAGESIZE  # Linux maps this much of a file around the page that is asked for
 PIECE = 1 << 24  # bytes looked at at once where a whole stretch is checked
 
 
@@ -70,14 +71,14 @@ class MappedFile:
         return crc
 
     def let_go(self, start: int, size: int) -> None:
-        """Drop the whole pages of a stretch; it can still be read, from the file again.
+        """Drop the pages of a stretch, and those the system read along with them; all can be read again, from the file.
 
-        Rounded inwards: a page shared with a neighbour stays. Does nothing where the system has no such call, or where
-        it means something else.
+        Nothing is ever written to the mapping, so a neighbour loses nothing. Does nothing where the system has no such
+        call, or where it means something else.
         """
         if not hasattr(self._bytes, "madvise") or not sys.platform.startswith("linux"):
             return
-        first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-        last = (start + size) // mmap.PAGESIZE * mmap.PAGESIZE
+        first = start // READ_ALONG * READ_ALONG
+        last = min(-(-(start + size) // READ_ALONG) * READ_ALONG, self.size)
         if first < last:
             self._bytes.madvise(mmap.MADV_DONTNEED, first, last - first)

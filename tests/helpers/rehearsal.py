@@ -27,6 +27,7 @@ from jepa_core.clock import FakeClock
 from jepa_core.design import Design
 from jepa_core.engine import Engine
 from jepa_core.families.base import JepaModel
+from jepa_core.footing import modules_of
 from jepa_core.masks import make_masks, rule_for
 from jepa_core.messages import EngineOptions
 from jepa_core.nn.positions import full_rotary_table
@@ -47,7 +48,7 @@ class Ledger(TorchDispatchMode):
 
     def overlook(self, model: object) -> None:
         """The weights of a model were there before; a view of one is no allocation."""
-        for module in _modules_of(model):
+        for module in modules_of(model):
             for tensor in (*module.parameters(), *module.buffers()):
                 self._old.append(tensor.untyped_storage())
         self._known.update((storage._cdata, weakref.ref(storage)) for storage in self._old)
@@ -146,12 +147,3 @@ def weights_bytes(design: Design, dtype: str) -> int:
     """Of every parameter of a design, in a precision."""
     item = getattr(torch, dtype).itemsize
     return item * sum(p.numel() for module in design.modules.values() for p in module.parameters())
-
-
-def _modules_of(model: object) -> list[torch.nn.Module]:
-    parts = [value for attribute in vars(model).values() for value in _values(attribute)]
-    return [part for part in parts if isinstance(part, torch.nn.Module)]
-
-
-def _values(attribute: object) -> list[object]:
-    return list(attribute.values()) if isinstance(attribute, dict) else [attribute]

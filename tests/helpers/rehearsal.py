@@ -1,9 +1,9 @@
 """A look made on tensors without memory: the engine's own code, every allocation counted, nothing computed.
 
 On torch's meta device a tensor has a shape and no numbers. Each storage a look makes is counted from its birth to its
-end, in blocks of 512 bytes as the CUDA allocator hands them out; the largest sum is what the look needs. Two calls have
-no counterpart there: attention (which would fall back to the plain one and its N x N scores) is replaced by what the
-fused kernel allocates, and results that go to the host become zeros.
+end, in blocks of 512 bytes as the CUDA allocator hands them out; the largest sum is what the look needs. Attention
+(which would fall back to the plain one and its N x N scores) is replaced by what the fused kernel allocates; results
+that go to the host become zeros; and an operation on tensors of two devices, which CUDA refuses, is refused here too.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from jepa_core import registry
+from jepa_core.clip import ClipMotion
 from jepa_core.clock import FakeClock
 from jepa_core.design import Design
-from jepa_core.engine import Engine
+from jepa_core.engine import NO_MOTION, Engine
 from jepa_core.families.base import JepaModel
 from jepa_core.footing import modules_of
 from jepa_core.masks import make_masks, rule_for
@@ -56,6 +57,7 @@ class Ledger(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
+        _check_devices(func, args, kwargs)
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
             if isinstance(leaf, Tensor) and leaf.device.type == self._device:
@@ -76,6 +78,23 @@ class Ledger(TorchDispatchMode):
         self.peak = max(self.peak, self.live)
 
 
+_CROSSING = {torch.ops.aten._to_copy, torch.ops.aten.copy_, torch.ops.aten.index, torch.ops.aten.to}
+
+
+def _check_devices(func: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    """What CUDA insists on and the meta device does not: the tensors of one operation lie on one device.
+
+    Single numbers may lie anywhere, indices may lie on the host, and copying is how a tensor changes sides.
+    """
+    if func.overloadpacket in _CROSSING:  # type: ignore[attr-defined]
+        return
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.ndim]
+    if len({tensor.device for tensor in tensors}) > 1:
+        raise RuntimeError(
+            f"{func} was given tensors of {[(t.device.type, tuple(t.shape)) for t in tensors]}"
+        )
+
+
 class _Stand(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
@@ -92,6 +111,8 @@ class _Stand(TorchFunctionMode):
             mixed = q.new_empty(B, N, heads, v.shape[-1]).transpose(1, 2)
             del statistics, as_scores
             return mixed
+        if func in (Tensor.all, Tensor.any):  # what is asked of values: every one is as it should be
+            return torch.tensor(func is Tensor.all)
         if func is Tensor.cpu:
             return torch.zeros(args[0].shape, dtype=args[0].dtype)
         return func(*args, **kwargs)
@@ -117,12 +138,18 @@ def on_meta(design: Design, dtype: str) -> JepaModel:
     return family.assemble(design, modules, info, report)
 
 
-def look_bytes(model: JepaModel, frames: int, *, rule: MaskRule | None = None, size: int = 0) -> int:
-    """The most that stands in memory at one moment of a look, weights apart."""
+def look_bytes(
+    model: JepaModel, frames: int, *, rule: MaskRule | None = None, size: int = 0, moves: bool = False
+) -> int:
+    """The most that stands in memory at one moment of a look, weights apart.
+
+    moves   the source tells what was done between the frames: of families that predict from actions
+    """
     if size:
         model.info = replace(model.info, input=replace(model.info.input, size=size))
     full_rotary_table.cache_clear()  # a look that finds its table made does not make it
     engine = Engine(model, EngineOptions(clip_frames=frames), FakeClock())
+    motion = _motion(model.info, frames) if moves else NO_MOTION
     side = model.info.input.size
     layout = TokenLayout(
         model.info.layout, model.grid(frames), model.info.input.tubelet, (0.0, 0.0, float(side), float(side))
@@ -131,16 +158,29 @@ def look_bytes(model: JepaModel, frames: int, *, rule: MaskRule | None = None, s
     ledger = Ledger()
     ledger.overlook(model)
     with _Stand(), ledger:
-        engine.look(
+        look = engine.look(
             np.zeros((frames, side, side, 3), np.uint8),
             masks,
             frames=tuple(range(frames)),
             seq=frames - 1,
             t_ns=0,
             box=layout.crop,
+            motion=motion,
         )
     full_rotary_table.cache_clear()
+    if moves and look.note:
+        raise RuntimeError(f"nothing was predicted: {look.note}")
     return ledger.peak
+
+
+def _motion(info: CheckpointInfo, frames: int) -> ClipMotion:
+    """Nothing moved: zeros, as many as the family wants."""
+    action = info.action
+    if action is None:
+        return NO_MOTION
+    actions = None if action.is_from_state else np.zeros((frames - 1, len(action.names)), np.float32)
+    states = np.zeros((frames, len(action.state)), np.float32) if action.state else None
+    return ClipMotion(actions, states)
 
 
 def weights_bytes(design: Design, dtype: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from jepa_core import checkpoint, forecast, released
 from jepa_core.clock import FakeClock
@@ -118,6 +119,23 @@ def test_forecast_of_a_released_configuration_agrees_with_a_rehearsal_of_the_loo
     size = design.look(frames, design.input.size)
     expected = forecast.forecast_bytes(parameters, dtype, size, rule_for(rule, model.info))
     assert expected == pytest.approx(taken, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["vjepa2-ac-vitg", "lewm-pusht"])
+def test_look_with_actions_keeps_its_tensors_on_one_device_and_in_the_forecast(name):
+    design = released.build(name)
+    model = rehearsal.on_meta(design, "bfloat16")
+
+    taken = rehearsal.look_bytes(model, 4, moves=True) + rehearsal.weights_bytes(design, "bfloat16")
+
+    parameters = sum(p.numel() for module in design.modules.values() for p in module.parameters())
+    expected = forecast.forecast_bytes(parameters, "bfloat16", design.look(4, design.input.size))
+    assert expected == pytest.approx(taken, rel=0.05)
+
+
+def test_rehearsal_refuses_tensors_of_two_devices_as_cuda_would():
+    with rehearsal.Ledger(), pytest.raises(RuntimeError, match=r"add.*was given tensors of.*cpu"):
+        torch.empty(3, device="meta") + torch.ones(3)
 
 
 def test_smaller_pictures_and_shorter_clips_are_foretold_as_well():

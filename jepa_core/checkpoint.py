@@ -46,6 +46,7 @@ def load(
     Raises a CheckpointError kind with `.report`, OutOfMemory, DeviceError, or Cancelled.
     """
     examined = _examine(Path(path), config, device, dtype, clip_frames, choices, progress, cancel)
+    devices.be_exact()
     modules: dict[str, nn.Module] = {}
     done, total = 0, sum(len(examined.design.sources[part]) for part in examined.design.modules)
     with devices.device_errors("loading the model"):

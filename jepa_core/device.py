@@ -56,6 +56,12 @@ def pick(device: str = "auto", dtype: str = "auto") -> tuple[torch.device, torch
     return chosen, DTYPES[dtype]
 
 
+def be_exact() -> None:
+    """float32 means float32 in this process: on CUDA, torch rounds convolutions to TF32 (10 bits) unless it is told not to."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
@@ -76,8 +82,7 @@ def with_forecast(report: LoadReport, design: Design, info: CheckpointInfo, clip
 
     def need(rung: Rung) -> int:
         look = design.look(rung.frames, rung.size)
-        is_cuda = info.device.startswith("cuda")
-        return forecast.forecast_bytes(info.parameters, rung.dtype, look, rule, is_cuda=is_cuda)
+        return forecast.forecast_bytes(info.parameters, rung.dtype, look, rule, device=info.device)
 
     others = [replace(asked, frames=spec.frames - spec.frames % spec.tubelet), asked]
     others += way_down(asked, limits_of(design.sizes, spec.frames, spec.tubelet))

@@ -13,6 +13,7 @@ from jepa_core.design import LookSize
 from jepa_core.types import MaskRule
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+WORKSPACE = 32 << 20  # of the matrix library on a GPU of 2022 and later; 8 MB on older ones
 EXACT = 4  # bytes of a float32: targets, their norm and every error are computed in it
 # Share of the tokens that one look predicts, section 8.4 of specs/ijepa-vjepa-vjepa2.md; single blocks overlap.
 SHORT, LONG, PICTURE, REGION = 0.62, 0.81, 0.69, 0.5
@@ -20,30 +21,29 @@ GENERATED = {"short": SHORT, "long": LONG, "picture": PICTURE}
 
 
 def forecast_bytes(
-    parameters: int, dtype: str, look: LookSize, rule: MaskRule | None = None, *, is_cuda: bool = False
+    parameters: int, dtype: str, look: LookSize, rule: MaskRule | None = None, *, device: str = "cpu"
 ) -> int:
     """Device memory of the weights and one look, bytes.
 
     parameters  numbers the model holds
     dtype       "float32" | "bfloat16" | "float16"
     rule        which tokens are hidden; None = the newest two time steps
+    device      "cpu" | "cuda" | "cuda:N"
     """
-    return parameters * ITEM_BYTES[dtype] + look_bytes(look, dtype, rule) + (WORKSPACE if is_cuda else 0)
+    shared = WORKSPACE if device.startswith("cuda") else 0
+    return parameters * ITEM_BYTES[dtype] + look_bytes(look, dtype, rule, device=device) + shared
 
 
-WORKSPACE = (
-    32 << 20
-)  # that the matrix library keeps for itself on a GPU of 2022 and later; 8 MB on older ones
-
-
-def look_bytes(look: LookSize, dtype: str, rule: MaskRule | None = None) -> int:
+def look_bytes(look: LookSize, dtype: str, rule: MaskRule | None = None, *, device: str = "cpu") -> int:
     """The most that stands in memory at one moment of a look, weights apart."""
     d = ITEM_BYTES[dtype]
     N, D, V, P = look.tokens, look.width, look.input_values, look.predictor_width
     wide, latents = look.latent_width or D, look.latents or N
     hidden = hidden_share(rule or MaskRule(), look.steps) if P else 0.0
-    held = 2 * V * d  # the clip, and the same cut into patches
-    context = max(1 - hidden, 0) * N * wide * d if P else 0
+    clip = V * d
+    held = 2 * clip  # and the same cut into patches
+    seen = max(1 - hidden, 0) if P else 0
+    context = seen * N * wide * d
     target = latents * wide * EXACT
     asked = hidden * latents * wide  # values predicted
     # The bytes of the pictures, then float32 before and after one step of their normalisation.
@@ -52,13 +52,18 @@ def look_bytes(look: LookSize, dtype: str, rule: MaskRule | None = None) -> int:
     # stream and norm, the fused projection, and queries and keys turned. Beside it the features taken on the way.
     block = N * d * max(7 * D, 3 * D + 2 * look.hidden)
     encoding = held + context + block + (look.levels - 1) * N * D * d
+    # The context comes first, from patches of its own. The CPU's convolution copies the patches it is given.
+    copied = 0 if device.startswith("cuda") else clip
+    seeing = held + seen * (clip + max(block, copied + N * D * d))
+    embedding = held + context + copied + N * D * d
     # The target norm: what it is made of, the same in float32 where it was not, and the result.
     norming = held + context + target + latents * wide * (d + EXACT if d < EXACT else EXACT)
     predicting = held + context + target + latents * d * 11 * P
     # The single predictions and targets beside all of them together; then their difference, its size, both in float32.
     collecting = held + context + target + asked * 2 * (d + EXACT)
-    comparing = V * d + context + target + asked * (d + EXACT + EXACT * (3 if d < EXACT else 2))
-    return round(max(preparing, encoding, norming, predicting, collecting, comparing))
+    comparing = clip + context + target + asked * (d + EXACT + EXACT * (3 if d < EXACT else 2))
+    moments = (preparing, seeing, embedding, encoding, norming, predicting, collecting, comparing)
+    return round(max(moments))
 
 
 def hidden_share(rule: MaskRule, steps: int) -> float:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from jepa_core import checkpoint
 from jepa_core.device import device_errors, free_bytes, pick
 from jepa_core.errors import DeviceError, DeviceLost, OutOfMemory
+from tests.helpers import checkpoints as made
 
 
 def test_cpu_computes_in_float32_unless_asked():
@@ -37,6 +39,15 @@ def test_impossible_wish_is_refused_in_words(device, dtype, monkeypatch):
     with pytest.raises(DeviceError) as refused:
         pick(device, dtype)
     assert refused.value.hint
+
+
+def test_float32_is_not_rounded_to_fewer_bits_once_a_model_is_loaded(tmp_path):
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+
+    checkpoint.load(made.write(tmp_path), device="cpu")
+
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
 
 
 def test_free_memory_of_this_machine_is_known():

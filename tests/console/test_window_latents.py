@@ -349,7 +349,7 @@ def test_the_replay_says_what_was_shown_of_the_latents(qtbot, opened):
         "view_changed", t_ns=1, view="pca", of="predicted", level=1, basis={"id": "3fa96c01be77"}
     )
     [item] = events.resolve([event])
-    assert label_of(item) == "latents: pca · as predicted · level 2 · basis 3fa96c01be77"
+    assert label_of(item) == "latents: PCA colours · as predicted · level 2 · basis 3fa96c01be77"
 
 
 def test_another_source_forgets_the_place(qtbot, opened):

@@ -29,7 +29,7 @@ CHECKPOINT = ROOT / "assets" / "demo" / "cell.pt"
 CASES = ROOT / "tests" / "golden" / "cases"
 WORLD = "world:cell?seed=7"
 RECORDED = "world:cell?seed=7&frames=240"
-TOTAL_BYTES = 6_000_000
+TOTAL_BYTES = 8_000_000
 DEADLINE_S = 120.0
 
 
@@ -70,7 +70,10 @@ def main() -> int:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="pictures-") as folder:
         home = Path(folder)
-        for state in states(home, has_session="replay".startswith(only.partition("-")[0])):
+        wanted = only.partition("-")[0]
+        for state in states(
+            home, has_session="replay".startswith(wanted), has_systems="system".startswith(wanted)
+        ):
             for theme in THEMES:
                 for size in state.sizes:
                     name = f"{state.name}-{theme}{size.suffix}"
@@ -83,7 +86,7 @@ def main() -> int:
     return int(total > TOTAL_BYTES)
 
 
-def states(home: Path, *, has_session: bool) -> list[State]:
+def states(home: Path, *, has_session: bool, has_systems: bool) -> list[State]:
     """Every screen as a person would open it. The sheets come before the library, which remembers what they found."""
     models = model_folder(home)
     found = [
@@ -107,7 +110,23 @@ def states(home: Path, *, has_session: bool) -> list[State]:
     ]
     if has_session:
         found.append(State("replay", ("replay", str(recorded_session(home))), 7.0))
-    return found
+    return found + (systems(home) if has_systems else [])
+
+
+def systems(home: Path) -> list[State]:
+    """Every system live, with tiny random weights."""
+    made = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "tiny_systems.py"), str(home / "systems")],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+    )
+    lines = [line.split("\t") for line in made.stdout.splitlines()]
+    return [
+        State(f"system-{name}", ("live", source, "--checkpoint", checkpoint), 9.0, (SMALL,))
+        for name, checkpoint, source in lines
+    ]
 
 
 def model_folder(home: Path) -> Path:

@@ -108,8 +108,10 @@ def no_map_words(info: CheckpointInfo | None, inspection: Inspection) -> list[st
     """What stands in the picture of a system whose latents lie nowhere, the longest first."""
     name = info.family if info is not None else _tr("This system")
     plain = _tr("{0} keeps one latent per frame: there is no map to draw").format(name)
-    told = [_tr("{0}; see the curve below").format(plain)] if predicted_frames(inspection) else []
-    return [*told, plain, _tr("one latent per frame: no map")]
+    if not predicted_frames(inspection):
+        return [plain, _tr("one latent per frame: no map")]
+    told = _tr("{0}; see the curve below").format(plain)
+    return [told, _tr("one latent per frame: no map, see the curve"), _tr("no map: see the curve")]
 
 
 def square_words(info: CheckpointInfo | None, inspection: Inspection, *, hides_all: bool) -> list[str]:

@@ -112,7 +112,7 @@ class SlotsOverlay:
         size = QSizeF(wide + 2 * pad, line * len(rows) + 2 * pad)
         box = _beside(stage.box_to_widget(self._layout.crop), stage.picture, size, theme.px(8))
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.color("ink_dark", 0.78))
+        painter.setBrush(theme.color("ink_dark", 0.86))
         painter.drawRoundedRect(box, theme.px(5), theme.px(5))
         shown = table(stage.color_map)
         for n, (slot, words, extra) in enumerate(rows):

@@ -68,6 +68,7 @@ class Sheet(QObject):
         self.sheet.saveRequested.connect(self._ask_save)
         self.sheet.claimsRequested.connect(self._show_claims)
         desk.window.installEventFilter(self)
+        desk.state.screenChanged.connect(self._show_veil)
         bridge = desk.bridge
         bridge.on_notice(CheckpointExamining, "sheet", self._examining)
         bridge.on_notice(CheckpointExamined, "sheet", self._examined)
@@ -98,7 +99,7 @@ class Sheet(QObject):
         found = config or (str(meant.config) if meant.config is not None else "")
         self._path = str(meant.path)
         options = self._desk.pipeline.engine_options
-        choice = LoadChoice(options.device, options.dtype, options.clip_frames, found)
+        choice = LoadChoice(options.device, options.dtype, options.clip_frames, config=found)
         self._open()
         self.sheet.options.show_choice(choice)
         self.sheet.show_file(self._path, self._in_use())
@@ -187,9 +188,17 @@ class Sheet(QObject):
             self._focus_before = QApplication.focusWidget()
         self._models.is_quiet = True
         self._place()
-        if self._desk.state.screen not in ("live", "replay"):
-            self._veil.show_over()
         self.sheet.show()
+        self._show_veil()
+
+    def _show_veil(self, _screen: object = None) -> None:
+        """Behind the sheet, and never over a picture."""
+        if not self.is_open:
+            return
+        if self._desk.state.screen in ("live", "replay"):
+            self._veil.hide()
+        else:
+            self._veil.show_over()
         self.sheet.raise_()
 
     def _close(self) -> None:
@@ -219,6 +228,7 @@ class Sheet(QObject):
             device=choice.device,
             dtype=choice.dtype,
             clip_frames=choice.clip_frames,
+            size=choice.size,
             choices=Choices(choice.encoder_heads, choice.predictor_heads, choice.mask_token),
         )
 

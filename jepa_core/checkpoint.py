@@ -34,6 +34,7 @@ def load(
     device: str = "auto",
     dtype: str = "auto",
     clip_frames: int = 16,
+    size: int = 0,
     choices: Choices | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
@@ -43,9 +44,10 @@ def load(
     path         an official .pt / .pth.tar, a .safetensors file or a Hugging Face folder
     config       params.yaml or config.json; found by itself when it lies beside the file
     clip_frames  longest clip that will be shown, for the memory forecast
+    size         side of the pictures that will be shown, pixels, likewise; 0 = the checkpoint's own
     Raises a CheckpointError kind with `.report`, OutOfMemory, DeviceError, or Cancelled.
     """
-    examined = _examine(Path(path), config, device, dtype, clip_frames, choices, progress, cancel)
+    examined = _examine(Path(path), config, device, dtype, (clip_frames, size), choices, progress, cancel)
     devices.be_exact()
     modules: dict[str, nn.Module] = {}
     done, total = 0, sum(len(examined.design.sources[part]) for part in examined.design.modules)
@@ -73,6 +75,7 @@ def examine(
     device: str = "auto",
     dtype: str = "auto",
     clip_frames: int = 16,
+    size: int = 0,
     choices: Choices | None = None,
     progress: Progress | None = None,
     cancel: CancelToken | None = None,
@@ -81,7 +84,7 @@ def examine(
 
     Refuses whatever `load` refuses, with the same errors.
     """
-    examined = _examine(Path(path), config, device, dtype, clip_frames, choices, progress, cancel)
+    examined = _examine(Path(path), config, device, dtype, (clip_frames, size), choices, progress, cancel)
     done, total = 0, sum(len(examined.design.sources[part]) for part in examined.design.modules)
     for part in examined.design.modules:
         for name, stored in examined.design.sources[part].items():
@@ -112,7 +115,7 @@ def _examine(
     config: str | Path | None,
     device: str,
     dtype: str,
-    clip_frames: int,
+    shown: tuple[int, int],
     choices: Choices | None,
     progress: Progress | None,
     cancel: CancelToken | None,
@@ -166,7 +169,7 @@ def _examine(
         metric=design.metric,
         cannot_see=design.cannot_see,
     )
-    report = devices.with_forecast(report, design, info, clip_frames)
+    report = devices.with_forecast(report, design, info, *shown)
     return _Examined(family, design, info, report, where, precision)
 
 

@@ -73,11 +73,13 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def with_forecast(report: LoadReport, design: Design, info: CheckpointInfo, clip_frames: int) -> LoadReport:
+def with_forecast(
+    report: LoadReport, design: Design, info: CheckpointInfo, clip_frames: int, size: int = 0
+) -> LoadReport:
     """The report with what this choice needs, what the longest clip and every rung of the ladder would, what is free."""
     spec = info.input
     frames = min(clip_frames, spec.frames)
-    asked = Rung(spec.size, max(frames - frames % spec.tubelet, spec.tubelet), info.dtype)
+    asked = Rung(size or spec.size, max(frames - frames % spec.tubelet, spec.tubelet), info.dtype)
     rule = rule_for(MaskRule(), info)
 
     def need(rung: Rung) -> int:

@@ -71,6 +71,7 @@ def load_checkpoint(order: LoadCheckpoint, progress: Progress, cancel: CancelTok
         device=options.device,
         dtype=options.dtype,
         clip_frames=options.clip_frames,
+        size=options.size,
         choices=options.choices,
         progress=progress,
         cancel=cancel,

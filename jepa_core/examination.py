@@ -38,6 +38,7 @@ def examine_checkpoint(
         device=options.device,
         dtype=options.dtype,
         clip_frames=options.clip_frames,
+        size=options.size,
         choices=options.choices,
         progress=progress,
         cancel=cancel,

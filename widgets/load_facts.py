@@ -21,6 +21,7 @@ from jepa_core.catalogue import Identity
 from jepa_core.types import CheckpointInfo, LoadReport
 from widgets import a11y, checkpoint_words, icons
 from widgets.facts import Fact, Facts
+from widgets.load_options import LoadChoice
 from widgets.parts import Card, button, clear, heading, label, row, set_look
 from widgets.theme import Theme, current, follow
 from widgets.words import grouped, size
@@ -177,11 +178,12 @@ class MemorySection(Section):
         self.card.body.addLayout(self._list)
         follow(self, self._restyle_list)
 
-    def show_memory(self, report: LoadReport, info: CheckpointInfo, clip_frames: int) -> None:
-        """clip_frames   what is asked for; the checkpoint's own number where that is smaller"""
+    def show_memory(self, report: LoadReport, info: CheckpointInfo, choice: LoadChoice) -> None:
+        """`choice`: what is asked for; the checkpoint's own frames where those are fewer"""
         verdict = checkpoint_words.fit(report.memory_bytes, report.device_free_bytes)
-        frames = min(clip_frames, info.input.frames)
-        now = checkpoint_words.Forecast(info.input.size, frames, info.dtype, report.memory_bytes)
+        frames = min(choice.clip_frames, info.input.frames)
+        side = choice.size or info.input.size
+        now = checkpoint_words.Forecast(side, frames, info.dtype, report.memory_bytes)
         what = self.tr("One look at {0}").format(now.words())
         self._words.setText(f"{what} {self.tr(checkpoint_words.memory(report, info.device))}.")
         tone = {"tight": "flag", "too large": "bad"}.get(verdict, "")

@@ -27,6 +27,7 @@ class LoadChoice:
     device: str = "auto"
     dtype: str = "auto"
     clip_frames: int = 16
+    size: int = 0  # side of the pictures it is shown, pixels; 0 = its own
     config: str = ""  # path; "" = what lies beside the file
     encoder_heads: int | None = None  # None = as found
     predictor_heads: int | None = None
@@ -42,9 +43,12 @@ class LoadOptions(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._choice = LoadChoice()
+        self._sizes: tuple[int, ...] = ()
         self._device, self._dtype = QComboBox(), QComboBox()
         for name in DTYPES:
             self._dtype.addItem(self.tr("automatic") if name == "auto" else name, name)
+        self._size = QComboBox()
+        self._size_name = label(self.tr("Picture size"), "dim")
         self._frames = self._number(1, 64)
         self._encoder, self._predictor = self._number(AS_FOUND, 256), self._number(AS_FOUND, 256)
         self._token = self._number(AS_FOUND, 63)
@@ -57,12 +61,15 @@ class LoadOptions(QWidget):
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MS)
         self._settle.timeout.connect(self._tell)
-        for combo in (self._device, self._dtype):
+        for combo in (self._device, self._dtype, self._size):
             combo.currentIndexChanged.connect(self._tell)
         for box in (self._frames, self._encoder, self._predictor, self._token):
             box.valueChanged.connect(self._settle.start)
         a11y.name(self._device, self.tr("Device"), self.tr("Where the model runs"))
         a11y.name(self._dtype, self.tr("Precision"), self.tr("Of the weights on the device"))
+        a11y.name(
+            self._size, self.tr("Picture size"), self.tr("Smaller pictures need less memory and show less")
+        )
         a11y.name(self._frames, self.tr("Frames per clip"), self.tr("At most; fewer need less memory"))
         a11y.name(self._choose, self.tr("Choose a config file"), self.tr("params.yaml or config.json"))
         a11y.name(self._drop, self.tr("Use the config beside the file"))
@@ -93,13 +100,16 @@ class LoadOptions(QWidget):
     def show_choice(self, choice: LoadChoice) -> None:
         """What is chosen now. Tells nobody."""
         self._choice = choice
-        controls = (self._device, self._dtype, self._frames, self._encoder, self._predictor, self._token)
+        controls = (
+            self._device, self._dtype, self._size, self._frames, self._encoder, self._predictor, self._token,
+        )  # fmt: skip
         for control in controls:
             control.blockSignals(True)
         if self._device.findData(choice.device) < 0:
             self._device.addItem(choice.device, choice.device)
         self._device.setCurrentIndex(self._device.findData(choice.device))
         self._dtype.setCurrentIndex(self._dtype.findData(choice.dtype))
+        self._show_sizes(self._sizes)
         self._frames.setValue(choice.clip_frames)
         for box, value in (
             (self._encoder, choice.encoder_heads),
@@ -129,10 +139,26 @@ class LoadOptions(QWidget):
         )
         if self._choice.device != "auto":
             self._device.setItemText(0, self.tr("automatic"))
+        self._sizes = info.sizes
+        self._size.blockSignals(True)
+        self._show_sizes(info.sizes)
+        self._size.blockSignals(False)
         self._frames.blockSignals(True)
         self._frames.setMaximum(max(info.input.frames, self._choice.clip_frames))
         self._frames.setEnabled(info.input.frames > 1)
         self._frames.blockSignals(False)
+
+    def _show_sizes(self, sizes: Sequence[int]) -> None:
+        """The checkpoint's own first; hidden where it has no other."""
+        self._size.clear()
+        own = sizes[0] if sizes else 0
+        self._size.addItem(self.tr("its own: {0} px").format(own) if own else self.tr("its own"), 0)
+        for side in dict.fromkeys((*sizes[1:], self._choice.size)):
+            if side:
+                self._size.addItem(self.tr("{0} px").format(side), side)
+        self._size.setCurrentIndex(max(self._size.findData(self._choice.size), 0))
+        for item in (self._size, self._size_name):
+            item.setVisible(self._size.count() > 1)
 
     @property
     def choice(self) -> LoadChoice:
@@ -161,9 +187,12 @@ class LoadOptions(QWidget):
             name.setBuddy(control)
             grid.addWidget(name, n, 0)
             grid.addWidget(control, n, 1)
-        grid.addWidget(label(self.tr("Config"), "dim"), 3, 0)
-        grid.addLayout(row(self._config, 1, self._drop, self._choose), 3, 1)
-        grid.addWidget(self._open_words, 4, 0, 1, 2)
+        self._size_name.setBuddy(self._size)
+        grid.addWidget(self._size_name, 3, 0)
+        grid.addWidget(self._size, 3, 1)
+        grid.addWidget(label(self.tr("Config"), "dim"), 4, 0)
+        grid.addLayout(row(self._config, 1, self._drop, self._choose), 4, 1)
+        grid.addWidget(self._open_words, 5, 0, 1, 2)
         self._open: dict[tuple[str, ...], tuple[QWidget, ...]] = {}
         for n, (keys, words, box) in enumerate(
             (
@@ -174,8 +203,8 @@ class LoadOptions(QWidget):
         ):
             name = label(words, "dim")
             name.setBuddy(box)
-            grid.addWidget(name, 5 + n, 0)
-            grid.addWidget(box, 5 + n, 1)
+            grid.addWidget(name, 6 + n, 0)
+            grid.addWidget(box, 6 + n, 1)
             self._open[keys] = (name, box)
         self._card.body.addLayout(grid)
 
@@ -204,6 +233,7 @@ class LoadOptions(QWidget):
             device=str(self._device.currentData()),
             dtype=str(self._dtype.currentData()),
             clip_frames=self._frames.value(),
+            size=int(self._size.currentData() or 0),
             **numbers,  # type: ignore[arg-type]
         )
         if choice != self._choice:

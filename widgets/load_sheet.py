@@ -114,7 +114,7 @@ class LoadSheet(QFrame):
         self._identity.show_identity(report, info, released)
         self._able.show_abilities(info)
         self._match.show_match(report)
-        self._memory.show_memory(report, info, self.options.choice.clip_frames)
+        self._memory.show_memory(report, info, self.options.choice)
         self._taken.show_taken(report)
         self._found_report = (report, info)
         self.options.show_open(left_open(report))
@@ -369,7 +369,9 @@ class LoadSheet(QFrame):
             self.focus_first()
 
     def _choose(self, wanted: Forecast) -> None:
-        self.options.choose(clip_frames=wanted.frames, dtype=wanted.dtype)
+        own = self._found_report[1].input.size if self._found_report is not None else 0
+        side = 0 if wanted.size == own else wanted.size
+        self.options.choose(clip_frames=wanted.frames, dtype=wanted.dtype, size=side)
 
     def _changed(self, choice: LoadChoice) -> None:
         self.choiceChanged.emit(choice)

@@ -284,7 +284,11 @@ class ReleasedPage(QWidget):
                 "flag",
             )
         if view.state == "none":
-            return self.tr("Not on this machine"), f"{where} {free}".strip(), ""
+            terms = self.tr("Terms: {0}{1}.").format(
+                entry.licence.name,
+                self.tr(", not for commercial use") if entry.licence.non_commercial else "",
+            )
+            return self.tr("Not on this machine"), f"{terms} {where} {free}".strip(), ""
         if view.state == "done":
             return self.tr("✓ On this machine"), view.text, "ok"
         if view.state == "checking":

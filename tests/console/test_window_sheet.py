@@ -179,7 +179,28 @@ def test_another_choice_of_memory_is_taken_with_a_click(qtbot, opened):
     next(made for made in sheet._memory.choices if "16 frames, bfloat16" in made.accessibleName()).click()
 
     options = pipeline.asked("examine_checkpoint")[-1][3]
-    assert (options.clip_frames, options.dtype) == (16, "bfloat16")
+    assert (options.clip_frames, options.dtype, options.size) == (16, "bfloat16", 0)  # 256 px is its own size
+
+
+def test_a_smaller_picture_is_a_choice_too(qtbot, opened):
+    window, pipeline = opened
+    sheet = examined(qtbot, window, pipeline, forecasts={"192 px, 16 frames, float32": 1 << 30})
+
+    sheet._memory.choices[0].click()
+
+    assert pipeline.asked("examine_checkpoint")[-1][3].size == 192
+
+
+def test_the_veil_is_never_over_a_picture(qtbot, opened):
+    window, pipeline = opened
+    examined(qtbot, window, pipeline)
+    assert window.sheet._veil.isVisible()
+
+    window.commands["screen_live"].trigger()
+    assert not window.sheet._veil.isVisible()
+    assert window.sheet.is_open
+    window.commands["screen_models"].trigger()
+    assert window.sheet._veil.isVisible()
 
 
 def test_what_does_not_fit_says_what_would_and_may_still_be_tried(qtbot, opened):

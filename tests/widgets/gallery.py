@@ -361,7 +361,9 @@ def load_options(state: str) -> QWidget:
     options = LoadOptions()
     options.set_devices(("cuda:0", "cuda:1"))
     if state == "open":
-        options.show_choice(LoadChoice("cuda:1", "bfloat16", 16, "/data/configs/params-pretrain.yaml", 16))
+        options.show_choice(
+            LoadChoice("cuda:1", "bfloat16", 16, 192, "/data/configs/params-pretrain.yaml", 16)
+        )
         options.show_open(("encoder heads", "predictor heads", "mask token"))
     return _sized(options, 420)
 

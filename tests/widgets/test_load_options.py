@@ -37,7 +37,7 @@ def test_turning_a_number_is_told_once_when_it_settles(keep, qtbot):
 
 def test_showing_a_choice_tells_nobody(keep, qtbot):
     options = make_options(keep)
-    choice = LoadChoice("cuda:3", "float16", 8, "/a/params.yaml", 12, 6, 1)
+    choice = LoadChoice("cuda:3", "float16", 8, 192, "/a/params.yaml", 12, 6, 1)
 
     with qtbot.assertNotEmitted(options.changed, wait=20):
         options.show_choice(choice)
@@ -96,3 +96,21 @@ def test_the_config_beside_the_file_is_taken_again(keep, qtbot):
         options._drop.click()
 
     assert told.args[0].config == ""
+
+
+def test_another_picture_size_is_offered_only_where_the_checkpoint_takes_one(keep):
+    options = make_options(keep)
+    options.show_found(make_checkpoint())
+    assert not options._size.isVisible()
+
+    options.show_found(make_checkpoint(sizes=(256, 192, 128)))
+    assert [options._size.itemText(n) for n in range(options._size.count())] == [
+        "its own: 256 px",
+        "192 px",
+        "128 px",
+    ]
+    told = []
+    options.changed.connect(told.append)
+    options._size.setCurrentIndex(1)
+
+    assert [choice.size for choice in told] == [192]

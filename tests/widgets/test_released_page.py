@@ -122,3 +122,11 @@ def test_progress_of_another_download_leaves_the_choice_alone(keep):
 
     assert page.list.key == ENTRY.id
     assert buttons(page) == ["Download"]
+
+
+def test_the_terms_stand_beside_the_button_before_the_first_byte(keep):
+    page = make_page(keep)
+    for entry in catalogue.released().entries:
+        page.list.select(entry.id)
+        assert f"Terms: {entry.licence.name}" in page._hint.text()
+        assert ("not for commercial use" in page._hint.text()) == entry.licence.non_commercial

@@ -42,6 +42,9 @@ from widgets.theme import Theme, current, follow
 Index = QModelIndex | QPersistentModelIndex
 ROW_ROLE = Qt.ItemDataRole.UserRole
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+_COMMANDS = (
+    Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier | Qt.KeyboardModifier.MetaModifier
+)
 _TONES = {  # state → colour role of its words and mark
     "ok": "ok",
     "use": "accent_text",
@@ -185,13 +188,19 @@ class _Delegate(QStyledItemDelegate):
 
 
 class _View(QListView):
-    """Enter is taken here: Qt's view would hand it on, to whatever has the focus by then."""
+    """Enter is taken here: Qt's view would hand it on, to whatever has the focus by then. Letters filter."""
+
+    typed = Signal(str)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() not in _ENTER or not self.currentIndex().isValid():
+        is_letter = event.text().isprintable() and event.text().strip() and not event.modifiers() & _COMMANDS
+        if event.key() in _ENTER and self.currentIndex().isValid():
+            if not event.isAutoRepeat():
+                self.activated.emit(self.currentIndex())
+        elif is_letter:
+            self.typed.emit(event.text())
+        else:
             super().keyPressEvent(event)
-        elif not event.isAutoRepeat():
-            self.activated.emit(self.currentIndex())
 
 
 class _Search(QLineEdit):
@@ -237,6 +246,7 @@ class ModelList(QWidget):
         self._search.textChanged.connect(self._refilter)
         self._search.leftDown.connect(self._view.setFocus)
         self._search.entered.connect(self._open_chosen)
+        self._view.typed.connect(self._type)
         self._system = QComboBox()
         self._system.addItem(self.tr("all systems"), "")
         self._system.currentIndexChanged.connect(self._refilter)
@@ -336,6 +346,11 @@ class ModelList(QWidget):
 
     def _activated(self, index: Index) -> None:
         self.activated.emit(index.data(ROW_ROLE).key)
+
+    def _type(self, letters: str) -> None:
+        """What is typed over the list goes on in the filter."""
+        self._search.setFocus()
+        self._search.insert(letters)
 
     def _open_chosen(self) -> None:
         if self.key:

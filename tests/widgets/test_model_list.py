@@ -100,3 +100,15 @@ def test_a_notice_stands_in_place_of_rows_with_its_next_step(keep, qtbot):
         next(each for each in made.findChildren(QPushButton) if each.text() == "Do it").click()
     made.set_rows(ROWS)
     assert made._search.isVisible()
+
+
+def test_letters_typed_over_the_list_go_to_the_filter(keep):
+    made = make_list(keep)
+    made.focus_list()
+
+    QTest.keyClicks(made._view, "le")
+
+    assert made._search.text() == "le"
+    assert [row.key for row in made.shown()] == ["c"]
+    QTest.keyClick(made._view, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+    assert made._search.text() == "le"

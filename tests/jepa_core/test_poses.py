@@ -103,6 +103,10 @@ def test_sums_are_made_in_the_poses_dtype_and_rotations_in_float64():
     assert torch.equal(end[0, 3:6], wanted[0, 3:6].float())
     assert difference.dtype == torch.float64
     assert difference[0, 0] == float((pose + action - pose)[0, 0])
+    far = pose.clone()
+    far[0, :3] = far[0, 6] = 0.1
+    assert poses.difference(far, pose)[0, 0] == float((pose - far)[0, 0])  # in float32, then widened
+    assert poses.difference(far, pose)[0, 6] == float((pose - far)[0, 6])
     turned = by_hand(*difference[0, 3:6].tolist()) @ rotations(pose)[0]
     np.testing.assert_allclose(turned, rotations(pose + action)[0], atol=1e-12)
 

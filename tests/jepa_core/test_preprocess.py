@@ -41,6 +41,8 @@ def test_long_side_is_truncated():
     assert resized(60, 90, 32) == (36, 54)
     assert resized(100, 333, 224) == (256, 852)  # 852.48
     assert resized(333, 100, 224) == (852, 256)
+    assert resized(100, 337, 224) == (256, 862)  # 862.72
+    assert resized(337, 100, 224) == (862, 256)
 
 
 @given(st.integers(20, 300), st.integers(20, 300), st.sampled_from([32, 64, 224]), st.sampled_from([*FITS]))

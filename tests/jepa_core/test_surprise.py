@@ -20,6 +20,7 @@ def video(frames: int = 14, batch: int = 1) -> torch.Tensor:
 def test_windows_start_every_two_frames_while_they_fit():
     found = sweep(ToyModel(), video(13), [2, 4])
 
+    assert sweep(ToyModel(), video(14), [2]).starts == (0, 2, 4, 6)  # the last one just fits
     assert found.starts == (0, 2, 4)
     assert found.surprise.shape == (1, 2, 3)
     assert [tokens.shape for tokens in found.tokens] == [(1, 3, 48), (1, 3, 32)]

@@ -74,11 +74,13 @@ def parser() -> argparse.ArgumentParser:
     )
 
     live = add(
-        "live", "Watch a video file, an image folder or a world through a checkpoint.",
+        "live", "Watch a video file, an image folder, a trajectory or a world through a checkpoint.",
         "live clip.mp4 --checkpoint vitl.pt --record sessions", window,
     )  # fmt: skip
     live.add_argument(
-        "source", metavar="SOURCE", help="a video file, a folder of images, or world:cell?seed=1"
+        "source",
+        metavar="SOURCE",
+        help="a video file, a folder of images, a trajectory (.npz), or world:cell?seed=1",
     )
     live.add_argument("--checkpoint", metavar="C", help="a checkpoint file or a Hugging Face folder")
     live.add_argument(

@@ -63,6 +63,7 @@ class Recording:
         self._recorder: Recorder | None = None
         self._events: list[Event] = []
         self._open_override: Event | None = None
+        self._noted: tuple[Recorder | None, str] = (None, "")  # of the last look, and in which recording
 
     # --- state ----------------------------------------------------------------------------------------------------
 
@@ -215,9 +216,14 @@ class Recording:
             recorder.frame(row)
 
     def look(self, inspection: Inspection) -> None:
+        """A look of which nothing could be predicted says why; the record keeps the sentence, once per change."""
         recorder = self._recorder
-        if recorder is not None:
-            recorder.step(inspection)
+        if recorder is None:
+            return
+        if (recorder, inspection.note) != self._noted and (inspection.note or self._noted[0] is recorder):
+            self.status_event("prediction_note", inspection.seq, note=inspection.note)
+        self._noted = (recorder, inspection.note)
+        recorder.step(inspection)
 
     # --- what a person did --------------------------------------------------------------------------------------------
 

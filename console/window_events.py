@@ -198,8 +198,17 @@ def label_of(item: Resolved) -> str:
     words = [part for part in (span, _said(item.payload)) if part]
     if not words and item.event.kind in (EventKind.FAULT, EventKind.STATUS) and item.payload.get("subtype"):
         subtype = str(item.payload["subtype"])
-        words.append(_view_words(item.payload) if subtype == "view_changed" else subtype.replace("_", " "))
+        words.append(_status_words(subtype, item.payload))
     return " · ".join(words)
+
+
+def _status_words(subtype: str, payload: Mapping[str, JSON]) -> str:
+    if subtype == "view_changed":
+        return _view_words(payload)
+    detail = payload.get("detail")
+    if subtype == "prediction_note" and isinstance(detail, dict):
+        return str(detail.get("note", "")) or "predicted again"
+    return subtype.replace("_", " ")
 
 
 VIEWS = {"none": "off", "pca": "PCA colours"}

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from jepa_core import companion, registry, sidecar, weight_folder
 from jepa_core import device as devices
-from jepa_core import registry, sidecar, weight_folder
 from jepa_core.clock import CancelToken
 from jepa_core.design import Choices, Design, Stored
 from jepa_core.errors import CheckpointError, ConfigDiffers, UnreadableCheckpoint, WeightsNotFinite
@@ -123,10 +123,14 @@ def _examine(
     report = LoadReport(path=str(path), family="", variant="", matched=0)
     try:
         weights = weight_folder.files_of(path)
-        before = weight_folder.seen(weights)
         settings = sidecar.find_config(path, Path(config) if config else None)
         card = sidecar.read_card(weights[0])
+        encoder = companion.named_in(card, weights[0].parent)
+        weights = weights if encoder is None else (*weights, encoder)
+        before = weight_folder.seen(weights)
         file = replace(open_weights(path, settings), card=card)
+        if encoder is not None:
+            file = companion.joined(file, open_weights(encoder, sidecar.find_config(encoder)))
         sha256 = weight_folder.fingerprint(weights, progress, cancel, HASH_SHARE)
         report = replace(report, file_bytes=sum(size for size, _ in before), sha256=sha256)
         if weight_folder.seen(weights) != before:
@@ -136,6 +140,8 @@ def _examine(
         family, design, report = design_of(file, choices or Choices(), report)
         if len(weights) > 1:
             said = {"sha256": f"of its {len(weights)} files of weights, one after another"}
+            if encoder is not None:
+                said["slot encoder"] = f"{encoder.name} (the card beside it, {companion.KEY})"
             report = replace(report, assumed={**report.assumed, **said})
     except OSError as error:
         raise UnreadableCheckpoint(

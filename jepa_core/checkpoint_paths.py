@@ -19,7 +19,6 @@ OTHER_MODELS = {  # endings of files that hold a model of some other kind → wh
     ".keras": "a Keras model",
     ".mlmodel": "a Core ML model",
     ".msgpack": "a Flax checkpoint",
-    ".npz": "an archive of numpy arrays",
     ".onnx": "an ONNX graph",
     ".pb": "a TensorFlow graph",
     ".pickle": "a plain pickle",

@@ -89,7 +89,10 @@ def seeds(reading: facts.Reading) -> dict[str, str]:
 def notes(reading: facts.Reading) -> tuple[str, ...]:
     notes = ["object slots: an error per object, and no error per place of the picture"]
     if reading.vit is None:
-        notes.append("no encoder in this file: it takes slots, not pictures")
+        notes.append(
+            "no encoder in this file: it takes slots, not pictures; to watch it, name the slot encoder beside it in"
+            ' <name>.card.json: {"slot_encoder": "FILE"}'
+        )
     else:
         notes.append(STARTS)
     if reading.predictor is None:

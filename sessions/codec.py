@@ -6,6 +6,7 @@ may depend on anything but its arguments.
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -153,6 +154,8 @@ def inspection_of(
     shape = (steps, error.shape[1], error.shape[2])
     x, y, width, height = (float(side) for side in one["crop"])
     masks = masks_from_roles(np.asarray(one["token_role"], np.uint8)[:steps], int(one["mask_seed"]))
+    if not masks.targets[0].size:
+        masks = dataclasses.replace(masks, targets=())  # as a live look has it
     pooled = np.stack([one["pooled_predicted"], one["pooled_target"], one["pooled_context"]])
     signals = {name: float(value) for name, value in zip(signal_names, one["signals"])}
     return Inspection(

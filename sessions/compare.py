@@ -179,7 +179,7 @@ class _Run:
 
     def compare(self, step: int) -> None:
         recorded = self._session.inspection(step)
-        if not (recorded.masks.context.size and recorded.masks.targets[0].size):
+        if not (recorded.masks.context.size and recorded.masks.targets):
             is_seen = bool(recorded.masks.context.size)
             self._skipped["nothing was predicted" if is_seen else "its tokens were not recorded"] += 1
             return

@@ -37,7 +37,8 @@ SUBTYPES: dict[EventKind, tuple[str, ...]] = {
     EventKind.OVERRIDE: ("rejected_plan", "modified_plan", "manual_takeover", "threshold_changed",
                          "monitor_disabled", "forced_continue"),
     EventKind.STATUS: ("source_opened", "source_closed", "source_back", "checkpoint_loaded", "checkpoint_refused",
-                       "mask_changed", "view_changed", "calibration", "recovered", "privacy_profile"),
+                       "mask_changed", "view_changed", "prediction_note", "calibration", "recovered",
+                       "privacy_profile"),
 }  # fmt: skip
 """Closed subtypes per kind; a FAULT's subtype is the error's code, others are free."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from jepa_core.tracks import SignalTrack
 from jepa_core.types import CheckpointInfo, Event, Inspection, SourceInfo, frozen
 from sessions import canonical, codec, events
 from sessions.part_files import PartFile, open_part
-from sessions.rebuild import RecordedModel, Samples, source_info_of
+from sessions.rebuild import RecordedModel, Samples, notes_of, source_info_of
 
 
 def open_session(path: str | Path) -> SessionReader:
@@ -68,6 +69,7 @@ class SessionReader:
         self._first_step = np.cumsum([0, *(part.n_steps for part in parts)])
         self._columns: dict[str, NDArray[Any]] = {}
         self._models = [RecordedModel(part) for part in parts]
+        self._notes: list[tuple[int, str]] | None = None
         self._samples: dict[tuple[int, str], Samples] = {}
 
     def __enter__(self) -> SessionReader:
@@ -245,7 +247,16 @@ class SessionReader:
         part, local = self._locate(self._first_step, step)
         with self._lock:
             one = self._parts[part].step(local)
-        return self._models[part].inspection(one)
+        look = self._models[part].inspection(one)
+        return look if look.masks.targets else replace(look, note=self._note_at(look.seq))
+
+    def _note_at(self, seq: int) -> str:
+        """Why nothing was predicted then: the last sentence that was recorded up to that frame."""
+        with self._lock:
+            if self._notes is None:
+                self._notes = notes_of(self.events())
+        known = [note for at, note in self._notes if at <= seq]
+        return known[-1] if known else ""
 
     def steps_for_row(self, row: int) -> range | NDArray[np.int64]:
         """The looks whose newest frame is this row."""

@@ -5,14 +5,24 @@ What the table does not say, or says wrongly, comes back as unknown; a reader ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jepa_core.types import ActionSpec, CheckpointInfo, InputSpec, Inspection, MotionSpec, SourceInfo, frozen
+from jepa_core.types import (
+    ActionSpec,
+    CheckpointInfo,
+    Event,
+    EventKind,
+    InputSpec,
+    Inspection,
+    MotionSpec,
+    SourceInfo,
+    frozen,
+)
 from sessions import canonical, codec
 from sessions.part_files import PartFile
 
@@ -66,6 +76,17 @@ class Samples:
             return None
         values: NDArray[np.float32] = frozen(self.values[found].copy())
         return values
+
+
+def notes_of(events: Sequence[Event]) -> list[tuple[int, str]]:
+    """(frame number, why nothing was predicted from there on, "" = it was) in the order they were recorded."""
+    found = []
+    for event in events:
+        detail = event.payload.get("detail")
+        if event.kind is EventKind.STATUS and event.payload.get("subtype") == "prediction_note":
+            note = detail.get("note", "") if isinstance(detail, dict) else ""
+            found.append((event.seq, str(note)))
+    return sorted(found, key=lambda item: item[0])
 
 
 def source_info_of(part: PartFile, n_frames: int) -> SourceInfo:

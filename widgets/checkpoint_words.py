@@ -104,6 +104,8 @@ def abilities(info: CheckpointInfo) -> tuple[Able, ...]:
     ]
     if "actions" in info.abilities and not lines[0].is_able:
         lines[0] = replace(lines[0], text=FROM_ACTIONS)
+    if info.cannot_see:
+        return (Able("Pictures", info.cannot_see, False), *lines)
     name, text = LAYOUTS.get(info.layout, LAYOUTS["grid"])
     return (*lines, Able(name, text, True))
 

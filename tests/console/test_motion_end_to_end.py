@@ -117,6 +117,9 @@ def test_a_source_that_tells_nothing_is_seen_and_not_predicted(system, tmp_path)
     assert looks
     assert not any(np.isfinite(look.error).any() for look in looks)
     assert all(np.isfinite(look.pooled[2]).all() for look in looks)
+    assert all(
+        "this source" in look.note.lower() for look in looks
+    )  # a replay says why, as the live view did
     with pytest.raises(compare.NothingToRecompute, match="can be recomputed") as nothing:
         recompute_file(session, checkpoint, dtype="float32")
     assert "nothing was predicted" in nothing.value.hint

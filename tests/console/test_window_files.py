@@ -36,7 +36,7 @@ def drop(window, *paths):
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("clip.mp4", "source"), ("s.h5", "session"), ("s.wmj", "session"), ("vitl.pt", "checkpoint"),
+        ("clip.mp4", "source"), ("arm.npz", "source"), ("s.h5", "session"), ("s.wmj", "session"), ("vitl.pt", "checkpoint"),
         ("model.safetensors", "checkpoint"), ("world:cell?seed=1", "source"), ("session:/x", "session"),
         ("IN1K-vit.h.14-300e.pth.tar", "checkpoint"), ("lewm_object.ckpt", "checkpoint"),
         ("config.json", "checkpoint"), ("params-pretrain.yaml", "checkpoint"), ("pytorch_model.bin", "checkpoint"),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from console.verbs_output import say_json
+from console.verbs_output import harmless, say_json
 from jepa_core.errors import Cancelled, ConsoleError, DiskFull, OutOfMemory, WriteFailed
 from jepa_core.types import JSON
 
@@ -183,7 +183,7 @@ def refuse(error: ConsoleError, *, as_json: bool = False, facts: Mapping[str, JS
     log.error("%s", error.what, extra={"code": error.code, "detail": error.detail})
     if as_json:
         say_json({**(facts or {}), "error": error.code, "what": error.what, "hint": error.hint})
-    sys.stderr.write(as_text(error) + "\n")
+    sys.stderr.write(harmless(as_text(error)) + "\n")
     return EXIT_ERROR
 
 

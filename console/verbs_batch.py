@@ -11,7 +11,7 @@ from console.config import Config
 from console.progress import Progress
 from console.verbs_common import cancel_on_signals, wants_json
 from console.verbs_headless import tell_result
-from console.verbs_output import say, say_json
+from console.verbs_output import harmless, say, say_json
 from jepa_core.checkpoint_paths import meant_by
 from jepa_core.errors import CheckpointError, ConsoleError, NotASession, RequestError
 from jepa_core.types import JSON, CheckpointInfo, LoadReport
@@ -200,7 +200,7 @@ def recover(arguments: Namespace, config: Config) -> int:
     facts: dict[str, JSON] = {"recovered": done, "failed": refused}
     if failed:
         for problem in failed[1:]:
-            sys.stderr.write(f"{problem.what}\n")
+            sys.stderr.write(harmless(f"{problem.what}\n"))
         return faults.refuse(failed[0], as_json=wants_json(arguments), facts=facts)
     if wants_json(arguments):
         say_json(facts)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 
 from jepa_core.errors import WriteFailed
 from jepa_core.types import JSON
 
+_STEERS = frozenset({"Cc", "Cf", "Zl", "Zp"})  # move the cursor, turn the direction, hide, break the line
 EXIT_NOBODY_READS = 141  # as the shell says of a program whose pipe was closed
 
 
@@ -22,7 +24,7 @@ def say(text: str) -> None:
     if sys.stdout is None:  # started without a terminal, as pythonw does
         return
     try:
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(harmless(text) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:  # `main.py … | head` has read enough
         _let_go_of_stdout()
@@ -32,6 +34,16 @@ def say(text: str) -> None:
         raise WriteFailed(
             f"The output cannot be written: {error.strerror}.", "What was recorded is on disk."
         ) from error
+
+
+def harmless(text: str) -> str:
+    """The text with its control signs spelt out: a file's name or a stranger's words must not steer a terminal."""
+    return "".join(
+        sign
+        if sign in "\n\t" or unicodedata.category(sign) not in _STEERS
+        else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
 
 
 def say_json(data: Mapping[str, object]) -> None:

@@ -212,6 +212,13 @@ def _with_card(folder: Path) -> Path:
     return path
 
 
+def _with_statistics(folder: Path) -> Path:
+    path = lewm_checkpoints.write(folder)
+    ten = {"action_mean": [0.1] * 10, "action_std": [0.5] * 10}
+    (folder / "weights.card.json").write_text(json.dumps({"notes": [], **ten}))
+    return path
+
+
 def _object(folder: Path) -> Path:
     return Path(shutil.copy(OBJECT, folder / "object.ckpt"))
 
@@ -261,5 +268,6 @@ KINDS: Mapping[str, Kind] = {
     "config.json, Hugging Face": Kind(hostile.hugging_face(lambda folder: None), "config.json", SETTINGS),
     "config.json, LeWorldModel": Kind(lewm_checkpoints.write, "config.json", SETTINGS),
     "params.yaml": Kind(_official, "params.yaml", YAML_SETTINGS),
+    "card.json, LeWorldModel": Kind(_with_statistics, "weights.card.json", SETTINGS),
     "card.json": Kind(_with_card, "latest.card.json", SETTINGS),
 }

@@ -17,6 +17,7 @@ from jepa_core import checkpoint, safetensors_file
 from tests.golden.runner import CASES
 from tests.helpers import checkpoints as made
 from tests.helpers import hostile as bad
+from tests.helpers.cli import main_py
 from tests.helpers.reading import Reader
 
 MOST_BYTES = 100_000_000  # of memory, for any of these files; the largest is 42 MB
@@ -336,3 +337,15 @@ def test_every_kind_of_number_the_reader_knows_comes_out_to_the_bit(dtype, tmp_p
         n: tuple(t.shape) for n, t in wanted.items()
     }
     assert all(torch.equal(read[name].read(), wanted[name]) for name in wanted)
+
+
+@pytest.mark.slow
+def test_name_of_a_file_does_not_steer_the_terminal(tmp_path):
+    made.write(tmp_path, name="\x1b[2J\x1b[31m\u202eevil.pt")
+    (tmp_path / "\x1b]0;owned\x07.pt").write_bytes(b"hello")
+
+    for path in tmp_path.glob("*.pt"):
+        said = main_py("checkpoint", path, "--device", "cpu")
+        assert said.code in (0, 3)
+        assert not {"\x1b", "\x07", "\u202e"} & set(said.out + said.err)
+        assert "x1b" in said.out + said.err

@@ -206,6 +206,13 @@ def _finite(examined: _Examined, part: str, name: str, stored: Stored) -> Tensor
     except CheckpointError as error:
         error.report = known(error.report, examined.report)
         raise
+    except OSError as error:
+        raise UnreadableCheckpoint(
+            f"{Path(examined.info.path).name} changed while it was read.",
+            "Wait until it is complete.",
+            str(error),
+            examined.report,
+        ) from error
     if tensor.numel() == 0 or not tensor.is_floating_point():
         return tensor
     # Least and greatest carry both, at a seventeenth of the time of isfinite().all().

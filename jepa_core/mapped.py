@@ -39,7 +39,13 @@ class MappedFile:
         self.size = len(self._bytes)
 
     def view(self, start: int, size: int) -> memoryview:
-        """Bytes start … start + size, in place."""
+        """Bytes start … start + size, in place. Raises OSError where the file has become shorter since it was opened.
+
+        Looking at bytes that are no longer there would end the process (SIGBUS); between this and the look remains a gap
+        that nothing can close.
+        """
+        if self._bytes.size() < self.size:
+            raise OSError("the file became shorter while it was read")
         return memoryview(self._bytes)[start : start + size]
 
     def tensor(

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from jepa_core import checkpoint, safetensors_file
+from jepa_core.errors import UnreadableCheckpoint
 from tests.golden.runner import CASES
 from tests.helpers import checkpoints as made
 from tests.helpers import hostile as bad
@@ -337,6 +338,21 @@ def test_every_kind_of_number_the_reader_knows_comes_out_to_the_bit(dtype, tmp_p
         n: tuple(t.shape) for n, t in wanted.items()
     }
     assert all(torch.equal(read[name].read(), wanted[name]) for name in wanted)
+
+
+@pytest.mark.parametrize("ask", [checkpoint.examine, checkpoint.load])
+@pytest.mark.parametrize("kind", ["torch", "safetensors"])
+def test_file_that_becomes_shorter_while_it_is_read_is_refused_and_ends_no_process(kind, ask, tmp_path):
+    path = made.write(tmp_path) if kind == "torch" else bad.hugging_face(lambda folder: None)(tmp_path)
+    weights = path if path.is_file() else path / "model.safetensors"
+
+    def shorten(fraction: float, text: str) -> None:
+        if not text.startswith("checking the file's"):
+            os.truncate(weights, 100)
+
+    with pytest.raises(UnreadableCheckpoint, match="changed while it was read") as refused:
+        ask(path, progress=shorten)
+    assert refused.value.report.family == "V-JEPA 2"
 
 
 @pytest.mark.slow

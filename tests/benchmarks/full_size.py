@@ -203,6 +203,9 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
+        "load_average": psutil.getloadavg()[
+            0
+        ],  # what else the machine was doing: times suffer, memory does not
     }
 
 

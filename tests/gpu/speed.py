@@ -1,6 +1,6 @@
 """Looks per second: the engine's own look and the plain published algorithm, on the same weights, in turn, in one run.
 
-A look of the engine is everything from the uint8 crops to the error map on the host. The plain one (`benchmarks.plain`)
+A look of the engine is everything from the uint8 crops to the error map on the host. The plain one (`plain`)
 is given its clip normalised and ends with the error on the host. Where the plain one finds no room for its matrix of
 scores, that is its result.
 """
@@ -22,8 +22,8 @@ from jepa_core.errors import OutOfMemory
 from jepa_core.families.vjepa2 import VJepa2
 from jepa_core.footing import free_memory
 from jepa_core.preprocess import normalise
-from tests.benchmarks.plain import PlainLook
 from tests.gpu.models import Config, Looker, build, shown
+from tests.gpu.plain import PlainLook
 
 FULL = tuple(
     Config(name, size, frames, "bfloat16")

@@ -19,10 +19,10 @@ from jepa_core.design import Choices
 from jepa_core.masks import make_masks
 from jepa_core.preprocess import normalise
 from jepa_core.types import MaskRule, TokenLayout
-from tests.benchmarks.plain import PlainLook
 from tests.gpu import __main__ as gpu
 from tests.gpu import forecasts, parity, speed
 from tests.gpu.elsewhere import elsewhere
+from tests.gpu.plain import PlainLook
 from tests.helpers import checkpoints as made
 
 needs_cuda = pytest.mark.skipif(

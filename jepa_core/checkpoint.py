@@ -51,7 +51,7 @@ def load(
     devices.be_exact()
     modules: dict[str, nn.Module] = {}
     done, total = 0, sum(len(examined.design.sources[part]) for part in examined.design.modules)
-    with devices.device_errors("loading the model"):
+    with devices.device_errors("loading the model", devices.what_it_needs(examined.report)):
         for part, module in examined.design.modules.items():
             state: dict[str, Tensor] = {}
             for name, stored in examined.design.sources[part].items():

@@ -97,15 +97,23 @@ def with_forecast(
     )
 
 
+def what_it_needs(report: LoadReport) -> str:
+    """The forecast as a hint, for when there was no room after all."""
+    return f"It {forecast.advice(report.memory_bytes, report.device_free_bytes, report.forecasts)}."
+
+
 @contextmanager
-def device_errors(doing: str) -> Iterator[None]:
-    """Turn torch's device exceptions into OutOfMemory and DeviceLost; `doing` names the work, "loading the model"."""
+def device_errors(doing: str, hint: str = "") -> Iterator[None]:
+    """Turn torch's device exceptions into OutOfMemory and DeviceLost; `doing` names the work, "loading the model".
+
+    hint  what to do where memory ran out; "" = the general advice
+    """
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise OutOfMemory(
             f"The device ran out of memory while {doing}.",
-            "Use a shorter clip (--clip-frames), --dtype bfloat16, or --device cpu.",
+            hint or "Use a shorter clip (--clip-frames), --dtype bfloat16, or --device cpu.",
             str(error),
         ) from error
     except (RuntimeError, MemoryError) as error:
@@ -113,7 +121,7 @@ def device_errors(doing: str) -> Iterator[None]:
         if isinstance(error, MemoryError) or any(mark in text.lower() for mark in _NO_MEMORY):
             raise OutOfMemory(
                 f"This machine ran out of memory while {doing}.",
-                "Use a shorter clip (--clip-frames), a smaller checkpoint, or close other programs.",
+                hint or "Use a shorter clip (--clip-frames), a smaller checkpoint, or close other programs.",
                 text,
             ) from error
         if "CUDA error" in text or "device-side assert" in text:

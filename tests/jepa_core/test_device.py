@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jepa_core import checkpoint
+from jepa_core import checkpoint, device
 from jepa_core.device import device_errors, free_bytes, pick
 from jepa_core.errors import DeviceError, DeviceLost, OutOfMemory
 from tests.helpers import checkpoints as made
@@ -48,6 +48,24 @@ def test_float32_is_not_rounded_to_fewer_bits_once_a_model_is_loaded(tmp_path):
 
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_model_that_finds_no_room_says_what_it_needs_and_what_would_fit(tmp_path, monkeypatch):
+    path = made.write(tmp_path)
+    needs = checkpoint.examine(path, device="cpu")[1].forecasts
+    at_least = min(needs.values())
+    monkeypatch.setattr(device, "free_bytes", lambda where: at_least)
+    monkeypatch.setattr(checkpoint, "_copied", no_room)
+
+    with pytest.raises(OutOfMemory, match="loading the model") as refused:
+        checkpoint.load(path, device="cpu")
+
+    assert refused.value.hint.startswith("It needs ")
+    assert refused.value.hint.endswith("; fits at 32 px, 4 frames, bfloat16.")
+
+
+def no_room(*args: object, **kwargs: object) -> None:
+    raise torch.OutOfMemoryError("no room")
 
 
 def test_free_memory_of_this_machine_is_known():

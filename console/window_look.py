@@ -101,7 +101,7 @@ class Look(QObject):
 
     def toggle_masks(self) -> None:
         """What part of the picture is what: hidden regions, or of a system that sees objects their slots."""
-        info = self._desk.state.checkpoint
+        info = self._view.checkpoint
         self._toggle_layer("slots" if info is not None and info.layout == "slots" else "masks")
 
     def toggle_region_tool(self) -> None:

@@ -157,6 +157,11 @@ class FrameView(QWidget):
         return self._frame
 
     @property
+    def checkpoint(self) -> CheckpointInfo | None:
+        """Whose looks these are; in a replay the recorded one."""
+        return self._info
+
+    @property
     def inspection(self) -> Inspection | None:
         return self._inspection
 

@@ -138,6 +138,8 @@ def test_replayed_slots_look_as_they_did_live(qtbot, tmp_path):
         assert "and the actions between" in view.header_text()
         card = window.panels["layers"]
         assert not card._boxes["slots"].isHidden()
+        QTest.keyClick(window, Qt.Key.Key_M)
+        assert "slots" not in window.state.layers
 
 
 def test_one_key_shows_and_hides_the_objects(qtbot, tmp_path):

@@ -404,3 +404,21 @@ def test_hidden_regions_are_not_frames_to_come():
     for rule in (MaskRule("multiblock"), MaskRule("region", region=(0.0, 0.0, 9.0, 9.0))):
         with pytest.raises(NotAble, match="whole frames to come"):
             future_steps(make_masks(rule, layout, 0), layout.shape)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "write", [made_ac.write, made_lewm.write, made_cjepa.write], ids=["ac", "lewm", "cjepa"]
+)
+def test_prediction_in_half_precision_stays_near_the_float32_one(write, dtype, tmp_path):
+    path = write(tmp_path)
+    errors = []
+    for precision in ("float32", dtype):
+        model = checkpoint.load(path, dtype=precision)
+        width = 7 if model.info.family == "V-JEPA 2-AC" else 4
+        motion = Motion(draw(1, 3, 10, seed=2, scale=0.5), draw(1, 4, width, seed=3, scale=0.05))
+        with torch.inference_mode():
+            made = model.predict(clip_of(4).to(getattr(torch, precision)), future(model, 4, 2), motion)
+        assert made.note == ""
+        errors.append(token_error(made.predicted, made.target, model.info.metric).mean())
+    assert float(errors[1]) == pytest.approx(float(errors[0]), rel=0.1)

@@ -23,6 +23,7 @@ VERBS = {
     "recover": "console.verbs_batch:recover",
     "models": "console.verbs_models:models",
     "download": "console.verbs_models:fetch",
+    "evaluate-world": "console.verbs_world:evaluate_world",
 }
 
 EPILOG = """exit status: 0 done; 1 a finding (a damaged or altered session, drift); 2 wrong use;
@@ -131,6 +132,15 @@ def parser() -> argparse.ArgumentParser:
     download.add_argument(
         "--to", metavar="DIR", type=Path, help="its folder is made there (default: models.downloads)"
     )
+    measure = add(
+        "evaluate-world", "The embedded world's own table of measures for a checkpoint, with intervals.",
+        "evaluate-world cell --checkpoint assets/demo/cell.pt",
+    )  # fmt: skip
+    measure.add_argument("world", metavar="NAME", choices=("cell",), help="cell")
+    measure.add_argument("--checkpoint", metavar="C", required=True)
+    measure.add_argument("--scenes", type=_count, default=100, help="matched scenes per event (default: 100)")
+    measure.add_argument("--world-seed", type=_count, default=9001, help="of the scenes (default: 9001)")
+    measure.add_argument("--progress-lines", action="store_true", help=argparse.SUPPRESS)
     return top
 
 
@@ -167,6 +177,12 @@ def _size(given: str) -> tuple[int, int]:
     ):
         raise argparse.ArgumentTypeError(f"{given!r} is not a size such as 1280x720")
     return int(width), int(height)
+
+
+def _count(given: str) -> int:
+    if not (given.isdecimal() and 0 < int(given) < 1_000_000):
+        raise argparse.ArgumentTypeError(f"{given!r} is not a whole number from 1 to 999999")
+    return int(given)
 
 
 _SECONDS = _number(0.1, "a number of seconds")

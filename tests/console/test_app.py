@@ -76,10 +76,11 @@ def test_a_signal_closes_the_window_in_order(tmp_path, number):
         tmp_path,
         f"""
 class Ends(Scripted):
+    def watch(self, *what, **options):  # the window stands and listens
+        os.kill(os.getpid(), {int(number)})
     def shutdown(self, deadline_s=10.0):
         print("ended in order", flush=True)
-threading.Timer(0.7, lambda: os.kill(os.getpid(), {int(number)})).start()
-sys.exit(run_window(found, start=StartRequest(seconds=30), make_pipeline=Ends))
+sys.exit(run_window(found, start=StartRequest(source="/clips/a.mp4", seconds=30), make_pipeline=Ends))
 """,
     )
 

@@ -93,6 +93,8 @@ class MainWindow(QMainWindow):
         self._stack.addWidget(self.start_page)
         self._stack.addWidget(self.panels["picture"])
         self.models_page = ModelsPage(ClaimsPage())
+        # Unseen, it must not keep the window wide beside the panels of others.
+        self.models_page.setMinimumSize(1, 1)
         self._stack.addWidget(self.models_page)
         centre = QWidget()
         layout = QVBoxLayout(centre)

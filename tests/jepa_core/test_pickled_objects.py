@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import io
 import os
@@ -11,12 +12,14 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from jepa_core import checkpoint, pickled_objects
 from jepa_core.errors import CheckpointError, UnreadableCheckpoint, UnsafeFile
+from tests.helpers import checkpoints as made
 
 OBJECT = Path(__file__).parents[1] / "golden/cases/lewm-object/lewm_object.ckpt"
 
@@ -89,6 +92,24 @@ def test_dictionary_with_foreign_objects_gives_its_state_dict(tmp_path):
     assert torch.equal(taken.tensors["state_dict"]["a.weight"].read(), torch.ones(2))
     assert taken.tensors["epoch"] == 2
     assert not taken.is_module
+
+
+def test_training_files_numbers_of_numpy_and_counters_are_no_code(tmp_path):
+    """Losses and rates are often numpy's own numbers, which torch's restricted loader refuses."""
+    saved = made.content() | {
+        "loss": np.float64(0.5),
+        "lr": np.ones(3),
+        "epoch": np.int64(3),
+        "history": collections.OrderedDict(a=[1.5], b=torch.Size((2, 3))),
+        "device": torch.device("cpu"),
+        "milestones": collections.Counter({10: 1}),
+    }
+    path = made.write(tmp_path, saved)
+
+    taken = pickled_objects.read(path)
+
+    assert taken.foreign == ()
+    assert checkpoint.examine(path)[1].is_exact
 
 
 class Settings:

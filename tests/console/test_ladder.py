@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from console.config import Config
+from console.headless import HeadlessRequest, run
 from console.notices import CheckpointLoaded, RecordingStopped, SourceEnded, SteppedDown
+from console.progress import Progress
+from jepa_core.clock import CancelToken
 from jepa_core.messages import EngineOptions
 from jepa_core.types import EventKind, Inspection
 from sessions.compare import recompute_file
 from sessions.reader import open_session
 from tests.helpers.real_pipeline import DEMO_CHECKPOINT, every_look, running_pipeline, wait_for
+from tests.helpers.real_pipeline import test_config as settings
 
 CELL = str(DEMO_CHECKPOINT)
 FLOAT32 = 4
@@ -76,3 +83,18 @@ def test_recomputation_uses_the_size_each_look_was_made_at(stepped) -> None:
     assert report.verdict == "reproduced"
     assert report.max_difference == 0.0
     assert report.steps_compared == len(looks)
+
+
+def test_run_without_a_window_says_what_was_given_up(tmp_path, monkeypatch) -> None:
+    asked = Config.engine_options
+    monkeypatch.setattr(
+        Config, "engine_options", lambda config: replace(asked(config), room=TOKENS_48 * FLOAT32)
+    )
+    request = HeadlessRequest("world:cell?frames=40&width=320&height=240", CELL, tmp_path / "out")
+
+    result = run(settings(tmp_path), request, Progress(), CancelToken())
+
+    assert result.error is None
+    assert result.summary["given_up"] == [
+        "The device had no room for the model, so it takes on less. Resolution: 64 px → 48 px."
+    ]

@@ -35,7 +35,11 @@ def _fallen(trap: Any, cache: str) -> dict[str, object]:
     words = io.StringIO()
     try:
         with contextlib.redirect_stdout(words), contextlib.redirect_stderr(words), fallen(trap.mutant):
-            code = int(pytest.main(["-x", "-q", "--no-header", "-o", f"cache_dir={cache}", node]))
+            code = int(
+                pytest.main(
+                    ["-x", "-q", "--no-header", "-o", f"cache_dir={cache}", f"--basetemp={cache}/run", node]
+                )
+            )
     except AssertionError as error:  # the code has moved on; the trap's line in the table must follow
         code = -1
         words.write(str(error))

@@ -447,6 +447,8 @@ def test_stopped_engine_process_does_not_block_offer_and_holds_few_slots(
     shower.offer_and_wait(4)
     assert process.pid is not None
     os.kill(process.pid, signal.SIGSTOP)
+    while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+        pass  # the kernel stops a process a moment after it was told to
     shower.offer(100)
     assert shower.seq == 104
     assert shower.skipped >= 100 - MAX_IN_FLIGHT - 1
